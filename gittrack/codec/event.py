@@ -1,0 +1,93 @@
+"""Events and edits as lines of JSON (docs/format.md, chapters 8 and 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gittrack.codec.record import dump, load
+from gittrack.errors import DataRefused
+from gittrack.model import Edit, Event
+from gittrack.refname import encode_base32
+
+MAX_EDIT_BYTES = 64 * 1024
+_EDIT_KEYS = ("tag", "untag", "name", "group", "status", "note", "star", "delete", "restore")
+
+
+def encode_events(events: Iterable[Event]) -> bytes:
+    """Returns `events.jsonl`."""
+    return "".join(
+        dump(
+            {
+                "step": event.step,
+                "time": round(event.time, 3),
+                "key": event.key,
+                "value": event.value,
+                "kind": event.kind,
+            }
+        )
+        + "\n"
+        for event in events
+    ).encode()
+
+
+def decode_events(raw: bytes) -> list[Event]:
+    """Returns the events in `events.jsonl`; raises DataRefused that names the line."""
+    found = []
+    for number, line in enumerate(raw.splitlines(), start=1):
+        try:
+            facts = load(line)
+            found.append(
+                Event(
+                    time=float(facts["time"]),
+                    key=str(facts["key"]),
+                    value=facts["value"],
+                    step=facts["step"],
+                    kind=str(facts.get("kind", "text")),
+                )
+            )
+        except (ValueError, TypeError, KeyError, RecursionError) as exc:
+            raise DataRefused("cannot read 'events.jsonl'", cause=f"line {number} is malformed") from exc
+    return found
+
+
+def edit_file(clock: int, random: int) -> str:
+    """Returns the name of an edit's file."""
+    return f"{clock:016x}-{encode_base32(random & (1 << 40) - 1, length=8)}.json"
+
+
+def next_clock(edits: Iterable[Edit], *, now: float) -> int:
+    """Returns a clock above every clock in `edits` and not behind `now` (Unix seconds)."""
+    return max([int(now * 1000) << 16, *(edit.clock + 1 for edit in edits)])
+
+
+def encode_edit(edit: Edit) -> bytes:
+    """Returns the bytes of an edit's file."""
+    return (dump({**edit.changes, "author": edit.author, "time": edit.time, "clock": edit.clock}) + "\n").encode()
+
+
+def decode_edit(raw: bytes, *, file: str) -> Edit:
+    """Returns the edit in a file of `edits/`; raises DataRefused if it is not well-formed."""
+    try:
+        if len(raw) > MAX_EDIT_BYTES:
+            raise ValueError("too large")
+        facts = load(raw)
+        changes = {key: facts[key] for key in _EDIT_KEYS if key in facts}
+        _check(changes)
+        clock, author, time = facts["clock"], facts["author"], facts["time"]
+        if not (type(clock) is int and 0 <= clock < 1 << 64 and isinstance(author, str) and isinstance(time, str)):
+            raise ValueError("clock, author or time")
+        return Edit(file=file, clock=clock, author=author, time=time, changes=changes)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
+        raise DataRefused(f"cannot read 'edits/{file}'", cause=f"malformed edit ({str(exc)[:80]})") from exc
+
+
+def _check(changes: dict[str, Any]) -> None:
+    for key in ("name", "group", "status", "note"):
+        if not isinstance(changes.get(key, ""), str):
+            raise TypeError(key)
+    if not all(isinstance(tag, str) for tag in changes.get("tag", ())) or not isinstance(changes.get("tag", []), list):
+        raise TypeError("tag")
+    for files in changes.get("untag", {}).values():
+        if not isinstance(files, list):
+            raise TypeError("untag")

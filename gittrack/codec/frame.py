@@ -1,0 +1,124 @@
+"""The journal's frames (docs/format.md, chapter 12).
+
+A training process can die between any two bytes, and a disk can flip one. So a frame has a mark, a length and a
+checksum: a torn end is cut, a broken frame is skipped and counted, and all the others are read."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MARK = b"\xa7\x1e"
+MAX_PAYLOAD = 1024 * 1024
+_HEAD = struct.Struct("<2sII")
+_POINT = struct.Struct("<cIdq")
+_SCHEMA = struct.Struct("<cI")
+
+
+def encode(payload: bytes) -> bytes:
+    """Returns the frame of a payload."""
+    return _HEAD.pack(MARK, len(payload), zlib.crc32(payload)) + payload
+
+
+def encode_json(kind: bytes, value: Mapping[str, Any]) -> bytes:
+    """Returns a frame of kind `H` or `J`; NaN and infinities are Python's JSON words, for this file is local."""
+    return encode(kind + json.dumps(value, separators=(",", ":")).encode())
+
+
+def encode_schema(schema: int, names: tuple[str, ...]) -> bytes:
+    """Returns the frames that give a list of metric names its number; twice, against a flipped bit."""
+    return encode(_SCHEMA.pack(b"K", schema) + json.dumps(names).encode()) * 2
+
+
+class PointPacker:
+    """Packs the points of one schema; this is what `log()` does while a model trains."""
+
+    __slots__ = ("_body", "_crc", "_head", "_length", "schema")
+
+    def __init__(self, schema: int, count: int) -> None:
+        self.schema = schema
+        self._body = struct.Struct(f"<cIdq{count}d").pack
+        self._head = struct.Struct("<2sII").pack
+        self._length = _POINT.size + 8 * count
+        self._crc = zlib.crc32
+
+    def __call__(self, time: float, step: int, values: tuple[float, ...]) -> bytes:
+        """Returns the frame; raises struct.error, TypeError or OverflowError if a value is no number."""
+        body = self._body(b"P", self.schema, time, step, *values)
+        return self._head(MARK, self._length, self._crc(body)) + body
+
+
+@dataclass(slots=True)
+class Journal:
+    """What a journal holds, in the order it was written.
+
+    points: (step, Unix seconds, names, values)."""
+
+    header: dict[str, Any] = field(default_factory=dict)
+    points: list[tuple[int, float, tuple[str, ...], tuple[float, ...]]] = field(default_factory=list)
+    notes: list[dict[str, Any]] = field(default_factory=list)
+    corrupt: int = 0
+    torn: int = 0
+
+
+def decode(raw: bytes) -> Journal:
+    """Returns all that can be read of a journal; never raises for what it holds."""
+    journal = Journal()
+    schemas: dict[int, tuple[tuple[str, ...], Any]] = {}
+    later: list[tuple[int, int, int]] = []
+    at_point = journal.points.append
+    for start, end in _payloads(raw, journal):
+        kind = raw[start]
+        if kind == 80:  # P
+            schema = int.from_bytes(raw[start + 1 : start + 5], "little")
+            known = schemas.get(schema)
+            if known is None:
+                later.append((len(journal.points), start, end))
+                continue
+            names, unpack = known
+            try:
+                _, _, time, step, *values = unpack(raw, start)
+            except struct.error:
+                journal.corrupt += 1
+                continue
+            at_point((step, time, names, tuple(values)))
+        elif kind == 75:  # K
+            schema = int.from_bytes(raw[start + 1 : start + 5], "little")
+            names = tuple(json.loads(raw[start + 5 : end]))
+            schemas[schema] = (names, struct.Struct(f"<cIdq{len(names)}d").unpack_from)
+        else:
+            value = json.loads(raw[start + 1 : end])
+            if kind == 72:  # H
+                journal.header = value
+            else:
+                journal.notes.append(value)
+    journal.corrupt += len(later)
+    return journal
+
+
+def _payloads(raw: bytes, journal: Journal) -> Iterator[tuple[int, int]]:
+    """Yields start and end of each sound payload; counts what is not."""
+    at, size = 0, len(raw)
+    head, crc, view = _HEAD.unpack_from, zlib.crc32, memoryview(raw)
+    broken_from: int | None = None
+    while at + 10 <= size:
+        mark, length, checksum = head(raw, at)
+        end = at + 10 + length
+        if mark == MARK and 0 < length <= MAX_PAYLOAD and end <= size and crc(view[at + 10 : end]) == checksum:
+            if broken_from is not None:
+                journal.corrupt += 1
+                broken_from = None
+            yield at + 10, end
+            at = end
+            continue
+        if broken_from is None:
+            broken_from = at
+        at = raw.find(MARK, at + 1)
+        if at < 0:
+            break
+    tail = broken_from if broken_from is not None else at
+    journal.torn = size - tail

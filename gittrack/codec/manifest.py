@@ -1,0 +1,182 @@
+"""The YAML files of a run (docs/format.md, chapter 6), for people and for `git diff`.
+
+Nothing that lists runs reads them: the record in the commit message is the machine's copy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gittrack.codec import yaml12
+from gittrack.errors import DataRefused
+from gittrack.model import Artifact, Code, Metric, Omitted, State
+from gittrack.refname import Oid
+
+RUN_KEYS = (
+    "format id name status created ended duration author host user pid command directory exit_code signal error project "
+    "entity job_type group parent tags notes code seeds processes resumed dropped corrupt rounded redacted"
+).split()
+
+
+def encode_run(facts: Mapping[str, Any]) -> bytes:
+    """Returns `run.yaml`: the keys of chapter 6 in their order, those without a value left out."""
+    return yaml12.encode(
+        {"format": 1} | {key: facts[key] for key in RUN_KEYS if key in facts and facts[key] not in (None, (), [], {})}
+    )
+
+
+def decode_run(raw: bytes) -> dict[str, Any]:
+    """Returns the mapping in `run.yaml`; raises DataRefused if it is of a newer format."""
+    facts = yaml12.decode(raw, name="run.yaml")
+    if facts.get("format") != 1:
+        raise DataRefused(
+            "cannot read 'run.yaml'",
+            cause=f"format {facts.get('format')!r} is not known to this version",
+            hint="install a newer gittrack",
+        )
+    return facts
+
+
+def base_state(facts: Mapping[str, Any]) -> State:
+    """Returns what was recorded of the things that edits change."""
+    return State(
+        name=str(facts.get("name", "")),
+        status=str(facts.get("status", "")),
+        tags=tuple(str(tag) for tag in _list(facts.get("tags"))),
+        group=facts.get("group"),
+        notes=tuple(str(note) for note in _list(facts.get("notes"))),
+    )
+
+
+def code_facts(code: Code) -> dict[str, Any]:
+    """Returns `code` as it stands in `run.yaml`."""
+    facts: dict[str, Any] = {
+        "commit": code.commit,
+        "branch": code.branch,
+        "remote": code.remote,
+        "dirty": code.dirty,
+        "snapshot": code.snapshot,
+        "omitted": [
+            {"path": left.path} | ({"size": left.size} if left.size is not None else {}) | {"why": left.why}
+            for left in code.omitted
+        ],
+    }
+    return {key: value for key, value in facts.items() if value not in (None, [])}
+
+
+def read_code(facts: Any) -> Code:
+    """Returns the code from `run.yaml`."""
+    if not isinstance(facts, Mapping):
+        return Code()
+    return Code(
+        commit=_oid(facts.get("commit")),
+        branch=facts.get("branch"),
+        remote=facts.get("remote"),
+        dirty=bool(facts.get("dirty")),
+        snapshot=_oid(facts.get("snapshot")),
+        omitted=tuple(
+            Omitted(str(left.get("path")), str(left.get("why")), left.get("size"))
+            for left in _list(facts.get("omitted"))
+            if isinstance(left, Mapping)
+        ),
+    )
+
+
+def encode_metrics(metrics: Mapping[str, Metric]) -> bytes:
+    """Returns `metrics.yaml`, sorted by name."""
+    return yaml12.encode({name: metric_facts(metrics[name]) for name in sorted(metrics, key=str.encode)})
+
+
+def metric_facts(metric: Metric) -> dict[str, Any]:
+    """Returns a metric as it stands in `metrics.yaml` and in `--json`."""
+    facts: dict[str, Any] = {
+        "last": metric.last,
+        "step": metric.step,
+        "min": metric.min,
+        "min_step": metric.min_step,
+        "max": metric.max,
+        "max_step": metric.max_step,
+    }
+    if metric.goal:
+        facts |= {"best": metric.best, "best_step": metric.best_step}
+    facts |= {"mean": metric.mean, "count": metric.count}
+    if metric.nan:
+        facts["nan"] = metric.nan
+    if metric.goal:
+        facts["goal"] = metric.goal
+    if metric.summary is not None:
+        facts["summary"] = metric.summary
+    return facts
+
+
+def decode_metrics(raw: bytes) -> dict[str, Metric]:
+    """Returns the metrics in `metrics.yaml`; raises DataRefused for a metric without its numbers."""
+    found = {}
+    for name, facts in yaml12.decode(raw, name="metrics.yaml").items():
+        try:
+            found[name] = Metric(
+                last=float(facts["last"]),
+                step=int(facts["step"]),
+                min=float(facts["min"]),
+                min_step=int(facts["min_step"]),
+                max=float(facts["max"]),
+                max_step=int(facts["max_step"]),
+                mean=float(facts["mean"]),
+                count=int(facts["count"]),
+                goal=facts.get("goal") if facts.get("goal") in ("min", "max") else None,
+                nan=int(facts.get("nan", 0)),
+                summary=facts.get("summary"),
+            )
+        except (KeyError, TypeError, ValueError) as exc:
+            raise DataRefused("cannot read 'metrics.yaml'", cause=f"metric '{name}' is incomplete") from exc
+    return found
+
+
+def encode_artifacts(artifacts: Iterable[Artifact]) -> bytes:
+    """Returns `artifacts.yaml`, sorted by path."""
+    return yaml12.encode({item.path: artifact_facts(item) for item in sorted(artifacts, key=lambda item: item.path)})
+
+
+def artifact_facts(item: Artifact) -> dict[str, Any]:
+    """Returns an artifact as it stands in `artifacts.yaml` and in `--json`."""
+    facts: dict[str, Any] = {
+        "kind": item.kind,
+        "size": item.size,
+        "sha256": item.sha256,
+        "name": item.name,
+        "type": item.type,
+        "aliases": list(item.aliases) or None,
+        "metadata": item.metadata or None,
+        "step": item.step,
+    }
+    return {key: value for key, value in facts.items() if value is not None}
+
+
+def decode_artifacts(raw: bytes) -> list[Artifact]:
+    """Returns the artifacts in `artifacts.yaml`."""
+    found = []
+    for path, facts in yaml12.decode(raw, name="artifacts.yaml").items():
+        if not isinstance(facts, Mapping) or not isinstance(facts.get("size"), int):
+            raise DataRefused("cannot read 'artifacts.yaml'", cause=f"artifact '{path}' is incomplete")
+        found.append(
+            Artifact(
+                path=path,
+                size=facts["size"],
+                sha256=str(facts.get("sha256")),
+                kind=str(facts.get("kind", "blob")),
+                name=facts.get("name"),
+                type=facts.get("type"),
+                aliases=tuple(str(alias) for alias in _list(facts.get("aliases"))),
+                metadata=facts.get("metadata") if isinstance(facts.get("metadata"), Mapping) else None,
+                step=facts.get("step"),
+            )
+        )
+    return found
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _oid(value: Any) -> Oid | None:
+    return Oid(str(value)) if value is not None else None

@@ -1,0 +1,206 @@
+"""The YAML subset of docs/format.md, chapter 5.
+
+Writing is our own, because the bytes are part of the format: they must not change with a library's version, and
+must mean the same to readers of YAML 1.1 and 1.2. Reading goes through libyaml's events under limits, because a
+fetched run is hostile input: 673 bytes of merge keys cost PyYAML's loader 47 s, and 400 kB of `[` crash it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from gittrack.errors import DataRefused
+
+MAX_BYTES = 4 * 1024 * 1024
+MAX_DEPTH = 32
+MAX_NODES = 100_000
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+@%=-]*(?: [A-Za-z0-9_./+@%=-]+)*")
+_RESERVED = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
+_ESCAPED = re.compile('["\\\\\x00-\x1f\x7f-\x9f\ufeff\u2028\u2029\ud800-\udfff]')
+_SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
+
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_OCTAL = re.compile(r"0o[0-7]+")
+_HEX = re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_WORDS: dict[str, Any] = {"": None, "~": None}
+_WORDS |= {form: None for form in ("null", "Null", "NULL")}
+_WORDS |= {form: True for form in ("true", "True", "TRUE")}
+_WORDS |= {form: False for form in ("false", "False", "FALSE")}
+_WORDS |= {form: float("nan") for form in (".nan", ".NaN", ".NAN")}
+_WORDS |= {sign + form: float(sign + "inf") for sign in ("", "+", "-") for form in (".inf", ".Inf", ".INF")}
+
+
+def encode(document: Mapping[str, Any]) -> bytes:
+    """Returns the one encoding of a mapping of plain values."""
+    lines: list[str] = []
+    _write_mapping(document, "", lines)
+    return ("\n".join(lines) + "\n" if lines else "{}\n").encode("utf-8")
+
+
+def _write_mapping(value: Mapping[str, Any], indent: str, lines: list[str]) -> None:
+    for key, item in value.items():
+        _write_item(f"{indent}{text(key)}:", item, indent, lines)
+
+
+def _write_item(head: str, item: Any, indent: str, lines: list[str]) -> None:
+    if isinstance(item, Mapping) and item:
+        lines.append(head)
+        _write_mapping(item, indent + "  ", lines)
+    elif isinstance(item, list | tuple) and any(isinstance(part, Mapping | list | tuple) for part in item):
+        lines.append(head)
+        for part in item:
+            _write_entry(part, indent, lines)
+    else:
+        lines.append(f"{head} {_inline(item)}")
+
+
+def _write_entry(part: Any, indent: str, lines: list[str]) -> None:
+    """Writes one item of a block list: its first line stands behind the dash."""
+    if isinstance(part, Mapping) and part:
+        below: list[str] = []
+        _write_mapping(part, indent + "  ", below)
+        below[0] = f"{indent}- {below[0].lstrip(' ')}"
+        lines.extend(below)
+    elif isinstance(part, list | tuple) and any(isinstance(inner, Mapping | list | tuple) for inner in part):
+        lines.append(f"{indent}-")
+        for inner in part:
+            _write_entry(inner, indent + "  ", lines)
+    else:
+        lines.append(f"{indent}- {_inline(part)}")
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(scalar(part) for part in value) + "]"
+    return "{}" if isinstance(value, Mapping) else scalar(value)
+
+
+def scalar(value: Any) -> str:
+    """Returns null, a bool, a number or a text as YAML."""
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return _float(value)
+    return text(str(value))
+
+
+def _float(value: float) -> str:
+    if value != value:  # noqa: PLR0124 - the definition of NaN
+        return ".nan"
+    written = repr(value)
+    if "inf" in written:
+        return written.replace("inf", ".inf")
+    mantissa, exponent, power = written.partition("e")
+    return written if not exponent or "." in mantissa else f"{mantissa}.0e{power}"
+
+
+def text(value: str) -> str:
+    """Returns a text plain where that is unmistakable, else in double quotes."""
+    if _PLAIN.fullmatch(value) and value.lower() not in _RESERVED:
+        return value
+    return '"' + _ESCAPED.sub(_escape, value) + '"'
+
+
+def _escape(found: re.Match[str]) -> str:
+    char = found.group()
+    code = ord(char)
+    return _SHORT.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def decode(raw: bytes, *, name: str) -> dict[str, Any]:
+    """Returns the mapping in `raw`; raises DataRefused, which names the file `name`, for anything else."""
+    if len(raw) > MAX_BYTES:
+        raise _refused(name, f"larger than {MAX_BYTES} bytes")
+    import yaml  # noqa: PLC0415 - 21 ms, and recording never reads YAML
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(raw)
+    try:
+        value = _Reader(loader, yaml, name).document()
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as exc:
+        raise _refused(name, " ".join(str(exc).split())[:200]) from exc
+    finally:
+        loader.dispose()
+    if not isinstance(value, dict):
+        raise _refused(name, "not a mapping")
+    return value
+
+
+def _refused(name: str, cause: str) -> DataRefused:
+    return DataRefused(f"cannot read '{name}'", cause=cause)
+
+
+class _Reader:
+    """Builds plain values from parser events, refusing what the format leaves out."""
+
+    def __init__(self, loader: Any, yaml: Any, name: str) -> None:
+        self.next = loader.get_event
+        self.yaml = yaml
+        self.name = name
+        self.nodes = 0
+
+    def document(self) -> Any:
+        yaml = self.yaml
+        self.next()
+        if isinstance(self.next(), yaml.StreamEndEvent):
+            return {}
+        value = self.node(self.next(), 0)
+        self.next()
+        if not isinstance(self.next(), yaml.StreamEndEvent):
+            raise _refused(self.name, "more than one document")
+        return value
+
+    def node(self, event: Any, depth: int) -> Any:
+        yaml = self.yaml
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise _refused(self.name, f"more than {MAX_NODES} nodes")
+        if depth > MAX_DEPTH:
+            raise _refused(self.name, f"nested deeper than {MAX_DEPTH}")
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise _refused(self.name, "anchors and aliases are not allowed")
+        if event.tag is not None and event.tag != "!":
+            raise _refused(self.name, "tags are not allowed")
+        if isinstance(event, yaml.ScalarEvent):
+            return resolve(event.value) if event.implicit[0] and event.style is None else event.value
+        if isinstance(event, yaml.SequenceStartEvent):
+            items = []
+            while not isinstance(event := self.next(), yaml.SequenceEndEvent):
+                items.append(self.node(event, depth + 1))
+            return items
+        return self.mapping(depth)
+
+    def mapping(self, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while not isinstance(event := self.next(), self.yaml.MappingEndEvent):
+            if not isinstance(event, self.yaml.ScalarEvent):
+                raise _refused(self.name, "a key is not a text")
+            self.node(event, depth + 1)  # for its limits
+            key = event.value
+            if key == "<<" and event.style is None:
+                raise _refused(self.name, "merge keys are not allowed")
+            if key in found:
+                raise _refused(self.name, f"key '{key}' twice")
+            found[key] = self.node(self.next(), depth + 1)
+        return found
+
+
+def resolve(plain: str) -> Any:
+    """Returns the value of a plain scalar by the YAML 1.2 core schema."""
+    if plain in _WORDS:
+        return _WORDS[plain]
+    if _INTEGER.fullmatch(plain):
+        return int(plain) if len(plain) <= 1300 else plain
+    if _FLOAT.fullmatch(plain):
+        return float(plain)
+    if _OCTAL.fullmatch(plain):
+        return int(plain[2:], 8)
+    return int(plain, 16) if _HEX.fullmatch(plain) else plain

@@ -1,0 +1,124 @@
+"""What the environment and the user's settings say.
+
+The only module that reads environment variables; git config is read through git, so that includes, worktrees and
+`git -c` mean what they mean everywhere. Flag, then GITTRACK_*, then git config, then the default."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gittrack.errors import UsageError
+from gittrack.git import Git
+
+# Every setting there is: name, default, meaning. docs/reference/configuration.md is checked against this table.
+KEYS: dict[str, tuple[str, str]] = {
+    "remote": ("", "the remote that runs are pushed to; by default the branch's push remote, then `origin`"),
+    "dirty": ("snapshot", "what a dirty work tree means: `snapshot` it, `warn` and record the commit, or `refuse`"),
+    "code": ("parent", "`parent`: the code is a parent of the run; `none`: only its id and a patch are kept"),
+    "publishSnapshots": ("ask", "whether `push` may publish uncommitted files: `ask`, `true` or `false`"),
+    "envAllow": ("", "names of environment variables to record besides the built-in list; `*` at an end matches"),
+    "snapshotLimit": ("10M", "the largest untracked file that goes into a snapshot"),
+}
+
+_SIZE = re.compile(r"([0-9]+)([kmg]?)", re.IGNORECASE)
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """git config and environment, as they were when asked."""
+
+    values: Mapping[str, str]
+    environ: Mapping[str, str]
+
+    def get(self, key: str) -> str:
+        """Returns a `track.*` setting, or its default."""
+        variable = "GITTRACK_" + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).upper()
+        return self.environ.get(variable) or self.values.get("track." + key.lower()) or KEYS[key][0]
+
+    def choice(self, key: str, *allowed: str) -> str:
+        """Returns a setting that must be one of `allowed`; raises UsageError."""
+        value = self.get(key).lower()
+        if value not in allowed:
+            raise UsageError(f"track.{key} is '{value}'", hint=f"set it to one of: {', '.join(allowed)}")
+        return value
+
+    def size(self, key: str) -> int:
+        """Returns a setting such as `10M` in bytes; raises UsageError."""
+        found = _SIZE.fullmatch(self.get(key))
+        if not found:
+            raise UsageError(f"track.{key} is '{self.get(key)}', which is no size", hint="write it as in '10M'")
+        return int(found[1]) * _UNITS[found[2].lower()]
+
+    def git(self, key: str) -> str | None:
+        """Returns any git setting; the last one wins, as in git."""
+        return self.values.get(key.lower() if key.count(".") < 2 else _fold(key))
+
+    def flag(self, key: str) -> bool:
+        """Returns a boolean git setting; unset and unreadable are false."""
+        return (self.git(key) or "").lower() in ("true", "yes", "on", "1")
+
+
+def _fold(key: str) -> str:
+    """Lower-cases section and name; the sub-section between them keeps its case."""
+    section, _, rest = key.partition(".")
+    sub, _, name = rest.rpartition(".")
+    return f"{section.lower()}.{sub}.{name.lower()}"
+
+
+def environment() -> dict[str, str]:
+    """Returns a copy of the process's environment."""
+    return dict(os.environ)
+
+
+def read_settings(git: Git) -> Settings:
+    """Returns the settings that hold in a repository."""
+    raw = git.run("config", "--list", "-z").stdout.decode("utf-8", "replace")
+    values = {}
+    for item in raw.split("\0"):
+        key, newline, value = item.partition("\n")
+        if key:
+            values[key] = value if newline else "true"
+    return Settings(values, environment())
+
+
+def signature(git: Git) -> tuple[object, ...]:
+    """Returns what changes when settings do: the usual files' times, and git's own variables."""
+    environ = environment()
+    home = Path(environ.get("HOME", "/"))
+    extra = environ.get("GIT_CONFIG_GLOBAL")
+    files = [git.place.common_dir / "config", git.place.git_dir / "config.worktree", home / ".gitconfig"]
+    files += [Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "git" / "config", *([Path(extra)] if extra else [])]
+    return (*(_stamp(file) for file in files), *sorted(item for item in environ.items() if item[0].startswith("GIT")))
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def identity(settings: Settings) -> str:
+    """Returns `Name <address>` of the user, as git would sign their commits; never fails, for training goes on."""
+    env = settings.environ
+    name = env.get("GIT_AUTHOR_NAME") or settings.git("author.name") or settings.git("user.name") or user_name()
+    address = env.get("GIT_AUTHOR_EMAIL") or settings.git("author.email") or settings.git("user.email") or env.get("EMAIL")
+    address = address or f"{user_name()}@{socket.gethostname()}"
+    clean = (re.sub(r"[\x00-\x1f\x7f<>]", "", part).strip(" .,:;\"\\'") for part in (name, address))
+    return "{} <{}>".format(*clean)
+
+
+def user_name() -> str:
+    """Returns the login name, or `unknown` where the system has none for this user."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

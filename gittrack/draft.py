@@ -1,0 +1,186 @@
+"""What the journals of a run add up to, before it becomes files of a commit.
+
+Several processes may have written, params may have been given twice, and a process may have died in the middle: here
+all of that becomes one set of params, one table of points, one summary a metric."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gittrack import journal
+from gittrack.codec import history as history_codec
+from gittrack.model import Artifact, Column, Event, Goal, History, Metric
+
+
+@dataclass(slots=True)
+class Draft:
+    """A run as its journals tell it, before it becomes files."""
+
+    header: Mapping[str, Any]
+    params: dict[str, Any] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    goals: dict[str, Goal] = field(default_factory=dict)
+    summaries: dict[str, float] = field(default_factory=dict)
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    sources: dict[str, Path] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
+    end: dict[str, Any] = field(default_factory=dict)
+    child: dict[str, Any] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    history: History | None = None
+    last_time: float = 0.0
+
+
+def draft(live: journal.Live) -> Draft:
+    """Returns what the journals of a live folder add up to."""
+    made = Draft(live.header, params=dict(live.header.get("params", {})), last_time=live.header["created"])
+    points = []
+    ranked = sum(1 for item in live.journals.values() if item.points) > 1
+    for number, item in enumerate(live.journals.values()):
+        rank = item.header.get("rank")
+        rank = number if rank is None else rank
+        points += [(step, int(time * 1000), rank, names, cells) for step, time, names, cells in item.points]
+        if item.points:
+            made.last_time = max(made.last_time, item.points[-1][1])
+        made.counts["corrupt"] = made.counts.get("corrupt", 0) + item.corrupt
+    notes = [note for item in live.journals.values() for note in item.notes]
+    for note in sorted(notes, key=lambda note: note.get("t", 0)):
+        _take(made, note, live.folder)
+        made.last_time = max(made.last_time, note.get("t", 0))
+    made.history = history_codec.build(points, ranked=ranked) if points else None
+    return made
+
+
+def _take(made: Draft, note: Mapping[str, Any], folder: Path) -> None:
+    """Adds one note of a journal to the draft."""
+    kind = note.get("k")
+    if kind == "params":
+        changed = merge_params(made.params, note["v"])
+        made.events += [Event(note["t"], path, value, None, "param") for path, value in changed]
+    elif kind == "event":
+        made.events.append(Event(note["t"], note["key"], note["value"], note.get("step"), note.get("kind", "text")))
+    elif kind == "metric":
+        made.goals[note["name"]] = note["goal"]
+    elif kind == "summary":
+        made.summaries[note["key"]] = note["value"]
+    elif kind == "artifact":
+        item = Artifact(
+            path=note["path"],
+            size=note["size"],
+            sha256=note["sha256"],
+            name=note.get("name"),
+            type=note.get("type"),
+            aliases=tuple(note.get("aliases") or ()),
+            metadata=note.get("metadata"),
+            step=note.get("step"),
+        )
+        made.artifacts[item.path] = item
+        made.sources[item.path] = folder / "files" / str(note["file"])
+    elif kind == "state":
+        made.state |= note["v"]
+    elif kind == "count":
+        for name, count in note["v"].items():
+            made.counts[name] = made.counts.get(name, 0) + count
+    elif kind == "end":
+        made.end = dict(note)
+    elif kind == "child":  # a process that wrote into the run of another ended
+        made.child = dict(note)
+
+
+def merge_params(into: dict[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Adds `new` to write-once params; returns (dotted name, value) of those that already had another value."""
+    changed: list[tuple[str, Any]] = []
+    for key, value in new.items():
+        if key not in into:
+            into[key] = value
+        elif isinstance(into[key], dict) and isinstance(value, Mapping):
+            changed += merge_params(into[key], value, f"{prefix}{key}.")
+        elif not _same(into[key], value):
+            changed.append((prefix + key, value))
+    return changed
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b):
+        return True
+    return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
+
+
+# Metrics ------------------------------------------------------------------------------------------------------------
+
+
+def summarise(
+    history: History | None, goals: Mapping[str, Goal], summaries: Mapping[str, float]
+) -> dict[str, Metric]:
+    """Returns the summary of every metric, sorted by name."""
+    found: dict[str, Metric] = {}
+    columns = history.columns if history else {}
+    for name in sorted({*columns, *summaries}, key=lambda name: name.encode("utf-8", "replace")):
+        goal = _goal(name, goals)
+        if history and name in columns:
+            metric = _summarise_column(columns[name], history, goal)
+        else:
+            value = summaries[name]
+            step = history.steps[-1] if history and len(history.steps) else 0
+            metric = Metric(value, step, value, step, value, step, value, 0, goal)
+        if name in summaries:
+            metric = replace(metric, last=summaries[name], summary=summaries[name])
+        found[name] = metric
+    return found
+
+
+def _goal(name: str, goals: Mapping[str, Goal]) -> Goal | None:
+    if name in goals:
+        return goals[name]
+    return next((goal for pattern, goal in goals.items() if "*" in pattern and fnmatch.fnmatchcase(name, pattern)), None)
+
+
+def _summarise_column(column: Column, history: History, goal: Goal | None) -> Metric:
+    cells = column.values
+    rows: Sequence[int] = range(len(cells)) if column.rows is None else column.rows
+    times = history.times
+    last = len(cells) - 1
+    newest = times[rows[last]]
+    if any(times[row] > newest for row in rows):  # a step went back: the value logged last is not in the last row
+        newest = max(times[row] for row in rows)
+        last = max(at for at, row in enumerate(rows) if times[row] == newest)
+    low, low_at, high, high_at, mean, nan = _extremes(cells)
+    steps = history.steps
+    return Metric(
+        last=cells[last],
+        step=steps[rows[last]],
+        min=low,
+        min_step=steps[rows[low_at]],
+        max=high,
+        max_step=steps[rows[high_at]],
+        mean=mean,
+        count=len(cells),
+        goal=goal,
+        nan=nan,
+    )
+
+
+def _extremes(cells: array[float]) -> tuple[float, int, float, int, float, int]:
+    """Returns min, its place, max, its place, mean, and the number of NaN, which the others leave out."""
+    total = sum(cells)
+    if total != total:  # noqa: PLR0124 - NaN, or infinities of both signs
+        numbers = array("d", (cell for cell in cells if cell == cell))  # noqa: PLR0124 - no NaN
+    else:
+        numbers = cells
+    if not numbers:
+        return math.nan, 0, math.nan, 0, math.nan, len(cells)
+    low, high = min(numbers), max(numbers)
+    if math.isfinite(low) and math.isfinite(high):
+        try:
+            mean = math.fsum(numbers) / len(numbers)
+        except OverflowError:
+            mean = math.fsum(number / len(numbers) for number in numbers)
+    else:
+        mean = sum(numbers) / len(numbers)
+    return low, cells.index(low), high, cells.index(high), mean, len(cells) - len(numbers)

@@ -1,0 +1,77 @@
+"""What can go wrong, in the words of the person it happens to.
+
+Each error carries its own exit code, cause and hint, because the place that raises it knows them best.
+Only `cli` prints errors and exits; a training script sees them as ordinary exceptions."""
+
+from __future__ import annotations
+
+from gittrack.terminal import printable
+
+
+class GittrackError(Exception):
+    """Something gittrack cannot do; printed as `error:`, `cause:` and `hint:` lines."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, cause: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.cause = cause
+        self.hint = hint
+
+    def lines(self) -> list[str]:
+        """Returns the lines to print, safe for a terminal."""
+        found = [f"error: {printable(self.message)}"]
+        if self.cause:
+            found.append(f"cause: {printable(self.cause)}")
+        if self.hint:
+            found.append(f"hint: {printable(self.hint)}")
+        return found
+
+
+class NegativeAnswer(GittrackError):
+    """The question was answered, and the answer is no (`fsck` found damage, `diff` a difference)."""
+
+    exit_code = 1
+
+
+class UsageError(GittrackError):
+    """The words of the command do not fit together."""
+
+    exit_code = 2
+
+
+class NotFound(GittrackError):
+    """No run, file or metric has this name."""
+
+    exit_code = 3
+
+
+class Ambiguous(GittrackError):
+    """Several runs have this name or prefix."""
+
+    exit_code = 3
+
+
+class RemoteError(GittrackError):
+    """The network, the remote or its authentication failed."""
+
+    exit_code = 4
+
+
+class DataRefused(GittrackError):
+    """Something that was read breaks the format or its limits."""
+
+    exit_code = 5
+
+
+class NotARepository(GittrackError):
+    """There is no git repository here."""
+
+    exit_code = 128
+
+
+class GitFailed(GittrackError):
+    """A git command failed where it should not have."""
+
+    exit_code = 128

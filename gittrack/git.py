@@ -1,0 +1,351 @@
+"""The one door to objects and refs.
+
+All writing goes through the user's git executable: it knows every repository format, honours the user's settings,
+and is the reference for what is durable. Nothing here touches the user's index, HEAD, work tree or config."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from gittrack.codec.tree import Kind
+from gittrack.errors import DataRefused, GitFailed, NotARepository
+from gittrack.refname import Oid
+
+# Internal calls run nobody's hooks, start no daemon and no gc, and wait for locks instead of failing.
+_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "core.filesRefLockTimeout=5000",
+    "core.packedRefsTimeout=10000",
+    "advice.detachedHead=false",
+)
+_PREFIX = tuple(part for setting in _SETTINGS for part in ("-c", setting))
+_DROPPED = frozenset(
+    "GIT_INDEX_FILE GIT_PREFIX GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE GIT_QUARANTINE_PATH "
+    "GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_EXTERNAL_DIFF GIT_DIFF_OPTS "
+    "GIT_GRAFT_FILE GIT_SHALLOW_FILE GIT_REPLACE_REF_BASE GIT_AUTHOR_DATE GIT_COMMITTER_DATE".split()
+)
+MAX_OBJECT = 1024 * 1024 * 1024
+_RETRIES = 8
+
+
+class RefMoved(GitFailed):
+    """A ref was not at the value it was expected to have."""
+
+
+class Ref(NamedTuple):
+    """A ref and the object it names."""
+
+    name: str
+    oid: Oid
+
+
+class Update(NamedTuple):
+    """A change of a ref: `old` None means it must not exist, `new` None deletes it."""
+
+    ref: str
+    new: Oid | None
+    old: Oid | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a repository is; all paths are absolute."""
+
+    git_dir: Path
+    common_dir: Path
+    work_tree: Path | None
+    prefix: str
+    algorithm: str
+
+    @property
+    def oid_bytes(self) -> int:
+        return 32 if self.algorithm == "sha256" else 20
+
+
+def executable(environ: Mapping[str, str]) -> str:
+    """Returns the path of the git executable; raises NotFound-like GitFailed if there is none."""
+    found = shutil.which("git", path=environ.get("PATH"))
+    if found is None:
+        raise GitFailed("git is not installed, or not on PATH", hint="install git 2.31 or newer")
+    return found
+
+
+def discover(directory: Path, environ: Mapping[str, str]) -> Place:
+    """Returns the repository that git finds from `directory`; raises NotARepository."""
+    asked = ["--path-format=absolute", "--git-dir", "--git-common-dir", "--show-object-format", "--show-prefix"]
+    done = subprocess.run(  # noqa: S603 - our own argument list, no shell
+        [executable(environ), "rev-parse", *asked, "--show-toplevel"],
+        cwd=directory,
+        env={**environ, "LC_ALL": "C"},
+        capture_output=True,
+        check=False,
+    )
+    lines = os.fsdecode(done.stdout).split("\n")[:-1]
+    if len(lines) < 4:
+        said = os.fsdecode(done.stderr).strip()
+        cause = said.split("\n")[0].removeprefix("fatal: ")
+        hint = "run `git init` here, or go to a repository"
+        if "dubious ownership" in said:
+            hint = said.rsplit("\n", 1)[-1].strip()
+        raise NotARepository(f"'{directory}' is not in a git repository", cause=cause, hint=hint)
+    return Place(
+        git_dir=Path(lines[0]),
+        common_dir=Path(lines[1]),
+        algorithm=lines[2],
+        prefix=lines[3],
+        work_tree=Path(lines[4]) if len(lines) > 4 else None,
+    )
+
+
+class Git:
+    """One repository, through its git executable.
+
+    `environ` is the environment that git runs in; discovery is done, so the repository is named explicitly."""
+
+    def __init__(self, place: Place, environ: Mapping[str, str]) -> None:
+        self.place = place
+        self.path = executable(environ)
+        self.environ = {key: value for key, value in environ.items() if key not in _DROPPED}
+        self.environ |= {"GIT_DIR": str(place.git_dir), "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
+        self.environ.pop("GIT_WORK_TREE", None)
+        if place.work_tree:
+            self.environ["GIT_WORK_TREE"] = str(place.work_tree)
+
+    def run(
+        self,
+        *args: str,
+        input: bytes | None = None,  # noqa: A002 - subprocess's own word
+        env: Mapping[str, str] | None = None,
+        settings: Sequence[str] = (),
+        cwd: Path | None = None,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Runs git and returns what it answered, whatever its exit code."""
+        extra = [part for setting in settings for part in ("-c", setting)]
+        return subprocess.run(  # noqa: S603 - our own argument list, no shell
+            [self.path, *_PREFIX, *extra, *args],
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            env={**self.environ, **(env or {})},
+            cwd=cwd or self.place.work_tree or self.place.git_dir,
+            capture_output=True,
+            check=False,
+        )
+
+    def ask(
+        self,
+        *args: str,
+        input: bytes | None = None,  # noqa: A002 - as above
+        env: Mapping[str, str] | None = None,
+        settings: Sequence[str] = (),
+        cwd: Path | None = None,
+    ) -> bytes:
+        """Runs git and returns its output; raises GitFailed with git's own words as the cause."""
+        done = self.run(*args, input=input, env=env, settings=settings, cwd=cwd)
+        if done.returncode:
+            raise failed(args[0], done.stderr)
+        return done.stdout
+
+    # Reading ----------------------------------------------------------------------------------------------------
+
+    def refs(self, *prefixes: str) -> list[Ref]:
+        """Returns the refs below `prefixes`, sorted by name."""
+        lines = self.ask("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).decode("utf-8", "replace")
+        return [Ref(name, Oid(oid)) for oid, _, name in (line.partition(" ") for line in lines.splitlines())]
+
+    def messages(self, prefix: str) -> Iterator[tuple[Ref, bytes]]:
+        """Yields each ref below `prefix` that names a commit, with the commit's message.
+
+        One process for all of them; the size stands before the text, so a text can hold anything."""
+        form = "--format=%(objecttype) %(objectname) %(refname) %(contents:size)%0a%(contents)"
+        raw = self.ask("for-each-ref", form, prefix)
+        at = 0
+        while at < len(raw):
+            end = raw.index(b"\n", at)
+            kind, oid, name, size = raw[at:end].split(b" ")
+            at = end + 1 + int(size or 0)
+            if kind == b"commit":
+                yield Ref(name.decode("utf-8", "replace"), Oid(oid.decode())), raw[end + 1 : at]
+            at += 1
+
+    def resolve(self, revision: str) -> Oid | None:
+        """Returns the commit that git's own revision syntax names, or None."""
+        done = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}")
+        return Oid(done.stdout.decode().strip()) if done.returncode == 0 else None
+
+    def objects(self) -> Objects:
+        """Returns a reader of objects; use it as a context manager."""
+        return Objects(self)
+
+    def count(self, tip: Oid, *, without: Oid) -> int:
+        """Returns how many commits that are no joins are reachable from `tip` and not from `without`."""
+        args = ("--count", "--invert-grep", "--grep=^Join: 1$", tip, f"^{without}")
+        return int(self.ask("rev-list", *args))
+
+    # Writing ----------------------------------------------------------------------------------------------------
+
+    def write_pack(self, pack: bytes, *, keep: str) -> str:
+        """Stores a pack durably and protected from gc; returns its name (the hash in `pack-<hash>.pack`).
+
+        git checks every object and every link first. Retried, because a `git gc` beside us removes the temporary
+        file that index-pack is writing."""
+        for attempt in range(_RETRIES):
+            done = self.run("index-pack", "--stdin", "--strict", f"--keep={keep}", input=pack, settings=("core.fsync=all",))
+            if done.returncode == 0:
+                sync_directory(self.place.common_dir / "objects" / "pack")
+                return done.stdout.decode().split()[-1]
+            if b"tmp_" not in done.stderr and b"No such file" not in done.stderr:
+                break
+            _pause(attempt)
+        raise failed("index-pack", done.stderr)
+
+    def update_refs(self, updates: Iterable[Update], *, durable: bool = True) -> None:
+        """Changes refs, all or none, each from its expected old value; raises RefMoved if one has another.
+
+        Durable means that they survive a power cut; git syncs the files (from 2.36), and the directories are synced here."""
+        updates = list(updates)
+        zero = "0" * (2 * self.place.oid_bytes)
+        lines = [
+            f"update {change.ref}\0{change.new}\0{change.old or zero}\0"
+            if change.new
+            else f"delete {change.ref}\0{change.old or ''}\0"
+            for change in updates
+        ]
+        setting = "core.fsync=all" if durable else "core.fsync=none"
+        done = self.run("update-ref", "-z", "--stdin", input="".join(lines).encode(), settings=(setting,))
+        if done.returncode:
+            error = RefMoved if b"but expected" in done.stderr or b"already exists" in done.stderr else GitFailed
+            raise error("cannot update a run's ref", cause=first_line(done.stderr))
+        if durable:
+            self._sync_refs(change.ref for change in updates if change.new)
+
+    def signed(self, commit: bytes) -> bytes:
+        """Returns a commit's body signed as the user signs commits; raises GitFailed if the signature fails.
+
+        git makes the signed commit in a private object folder, which goes away."""
+        head, _, message = commit.partition(b"\n\n")
+        fields = [line.decode("utf-8", "surrogateescape").split(" ", 1) for line in head.split(b"\n")]
+        args = [part for key, value in fields if key == "parent" for part in ("-p", value)]
+        env = {}
+        for key, value in fields:
+            if key in ("author", "committer"):
+                name, _, rest = value.partition(" <")
+                address, _, date = rest.partition("> ")
+                env |= {f"GIT_{key.upper()}_NAME": name, f"GIT_{key.upper()}_EMAIL": address, f"GIT_{key.upper()}_DATE": "@" + date}
+        home = self.place.common_dir / "gittrack"
+        home.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="sign-", dir=home) as folder:
+            env["GIT_OBJECT_DIRECTORY"] = folder
+            env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.place.common_dir / "objects")
+            oid = self.ask("commit-tree", "-S", *args, "-F", "-", fields[0][1], input=message, env=env).decode().strip()
+            return self.ask("cat-file", "commit", oid, env=env)
+
+    def _sync_refs(self, refs: Iterable[str]) -> None:
+        common = self.place.common_dir
+        folders = set()
+        for ref in refs:
+            path = common / ref
+            with contextlib.suppress(OSError):  # packed, or not a file at all (reftable)
+                sync_file(path)
+            folders.update(parent for parent in path.parents if parent.is_relative_to(common / "refs"))
+        for folder in [*folders, common / "reftable"]:
+            sync_directory(folder)
+
+
+class Objects:
+    """Reads objects through one `git cat-file --batch`."""
+
+    def __init__(self, git: Git) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - our own argument list, no shell
+            [git.path, *_PREFIX, "cat-file", "--batch"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=git.environ,
+            cwd=git.place.work_tree or git.place.git_dir,
+        )
+
+    def __enter__(self) -> Objects:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        self._process.wait()
+
+    def read(self, name: str, *, limit: int = MAX_OBJECT) -> tuple[Oid, Kind, bytes] | None:
+        """Returns id, kind and body of the object that `name` names, or None; raises DataRefused above `limit` bytes.
+
+        The size comes before the body, and a body that is too large is never kept in memory here."""
+        send, receive = self._process.stdin, self._process.stdout
+        if send is None or receive is None or "\n" in name:
+            return None
+        try:
+            send.write(name.encode("utf-8", "surrogateescape") + b"\n")
+            send.flush()
+        except OSError as exc:
+            raise GitFailed("cannot read objects", cause="git cat-file ended") from exc
+        head = receive.readline()
+        words = head.split()
+        if not words:
+            raise GitFailed("cannot read objects", cause="git cat-file ended", hint="see `git fsck`")
+        if len(words) != 3 or not words[2].isdigit():
+            return None
+        size = int(words[2])
+        if size > limit:
+            _skip(receive, size + 1)
+            raise DataRefused(f"cannot read '{name}'", cause=f"it has {size} bytes; the limit is {limit}")
+        body = receive.read(size)
+        receive.read(1)
+        kind: Any = words[1].decode()
+        return Oid(words[0].decode()), kind, body
+
+
+def _skip(stream: IO[bytes], size: int) -> None:
+    while size > 0:
+        size -= len(stream.read(min(size, 1 << 20)) or b"x" * size)
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(random.uniform(0.002, 0.02) * (attempt + 1))  # noqa: S311 - jitter, no secret
+
+
+def first_line(stderr: bytes) -> str:
+    """Returns git's complaint without its prefix."""
+    lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    chosen = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[0] if lines else "")
+    return chosen.removeprefix("fatal: ").removeprefix("error: ").strip()
+
+
+def failed(command: str, stderr: bytes) -> GitFailed:
+    """Returns the error for a git command that failed."""
+    return GitFailed(f"git {command} failed", cause=first_line(stderr) or None)
+
+
+def sync_file(path: Path) -> None:
+    """Makes a file's content survive a power cut."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_directory(path: Path) -> None:
+    """Makes the names in a directory survive a power cut, where the file system can."""
+    with contextlib.suppress(OSError):
+        sync_file(path)

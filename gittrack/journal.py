@@ -1,0 +1,230 @@
+"""The append-only record of a live run.
+
+A training job can be killed at any moment, so each point is in the kernel's hands before log() returns, and a
+reader stops at the first torn frame. This file knows nothing of git; `store.seal` turns a journal into a commit."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gittrack.codec import frame
+from gittrack.errors import DataRefused
+
+SYNC_SECONDS = 0.5  # P2 promises one second
+BEAT_SECONDS = 30
+SILENT_SECONDS = 600  # a process on another host that was silent for so long is dead
+HEADER = "run.json"
+MAX_HEADER = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What the live folder of a run held when it was read."""
+
+    folder: Path
+    header: dict[str, Any]
+    journals: dict[str, frame.Journal] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    touched: float = 0.0
+
+    @property
+    def processes(self) -> list[dict[str, Any]]:
+        """The processes that wrote, oldest journal first."""
+        return [journal.header for journal in self.journals.values() if journal.header]
+
+
+def process_identity() -> dict[str, Any]:
+    """Returns what tells this process from every other, also after its pid was given to another."""
+    return {
+        "host": socket.gethostname(),
+        "boot": _read("/proc/sys/kernel/random/boot_id"),
+        "space": _link("/proc/self/ns/pid"),
+        "pid": os.getpid(),
+        "start": _start_time(os.getpid()),
+    }
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text("ascii").strip()
+    except OSError:
+        return None
+
+
+def _link(path: str) -> str | None:
+    try:
+        return os.readlink(path)  # noqa: PTH115 - not a path but a name of a namespace
+    except OSError:
+        return None
+
+
+def _start_time(pid: int) -> int | None:
+    """Returns when a process began, in clock ticks since boot, or None if it is gone (or there is no /proc)."""
+    stat = _read(f"/proc/{pid}/stat")
+    if stat is None:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def is_dead(process: Mapping[str, Any], *, touched: float, now: float) -> bool:
+    """Tells whether a process can write no more.
+
+    Exact on the same host; on another, after ten minutes without a heartbeat (`touched`, Unix seconds)."""
+    if process.get("detached"):
+        return False
+    here = process_identity()
+    if process.get("host") != here["host"]:
+        return now - touched > SILENT_SECONDS
+    if process.get("boot") != here["boot"]:
+        return True
+    if process.get("space") != here["space"]:
+        return now - touched > SILENT_SECONDS
+    pid = process.get("pid")
+    if not isinstance(pid, int):
+        return True
+    if here["start"] is not None:
+        return _start_time(pid) != process.get("start")
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def create(folder: Path, header: Mapping[str, Any]) -> None:
+    """Makes the live folder of a run; raises FileExistsError if the run has one already."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir()
+    write_header(folder, header)
+
+
+def write_header(folder: Path, header: Mapping[str, Any]) -> None:
+    """Writes `run.json` whole or not at all."""
+    temporary = folder / f"{HEADER}.{os.getpid()}"
+    temporary.write_text(json.dumps(header), "utf-8")
+    temporary.replace(folder / HEADER)
+
+
+def read_header(folder: Path) -> dict[str, Any]:
+    """Returns the header; raises FileNotFoundError if the run is not there (yet), DataRefused if it is damaged."""
+    raw = (folder / HEADER).read_bytes()
+    try:
+        header = json.loads(raw) if len(raw) <= MAX_HEADER else None
+    except ValueError:
+        header = None
+    if not isinstance(header, dict) or "id" not in header:
+        raise DataRefused(f"cannot read '{folder / HEADER}'", cause="it is damaged", hint="the journals beside it are kept")
+    return header
+
+
+def read(folder: Path) -> Live:
+    """Returns all that is in a live folder; what is damaged is counted, not fatal."""
+    header = read_header(folder)
+    journals, sizes, touched = {}, {}, 0.0
+    for path in sorted(folder.glob("*.journal"), key=lambda path: (len(path.name), path.name)):
+        raw = path.read_bytes()
+        journals[path.name] = frame.decode(raw)
+        sizes[path.name] = len(raw)
+        touched = max(touched, path.stat().st_mtime)
+    return Live(folder, header, journals, sizes, touched or (folder / HEADER).stat().st_mtime)
+
+
+def read_heads(folder: Path) -> Live:
+    """Returns a live folder with only the journals' headers read; enough to tell who is alive."""
+    header = read_header(folder)
+    journals, sizes, touched = {}, {}, 0.0
+    for path in sorted(folder.glob("*.journal"), key=lambda path: (len(path.name), path.name)):
+        with path.open("rb") as file:
+            journals[path.name] = frame.decode(file.read(4096))
+        status = path.stat()
+        sizes[path.name] = status.st_size
+        touched = max(touched, status.st_mtime)
+    return Live(folder, header, journals, sizes, touched or (folder / HEADER).stat().st_mtime)
+
+
+class Writer:
+    """The journal of one process of one run.
+
+    `append` is one write: when it returns, the bytes survive the death of the process. A side thread syncs them to
+    the disk within a second. Errors of the disk come out of `append` as OSError; the caller counts them."""
+
+    def __init__(self, folder: Path, *, rank: int | None = None, detached: bool = False) -> None:
+        self.folder = folder
+        self.fd = -1
+        self._create()
+        identity = process_identity() | ({"rank": rank} if rank is not None else {})
+        self.append(frame.encode_json(b"H", {"detached": True} if detached else identity))
+        self._dirty = True
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._named = False
+
+    def _create(self) -> None:
+        number = len(list(self.folder.glob("*.journal"))) + 1
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        while True:
+            try:
+                self.path = self.folder / f"{number}.journal"
+                self.fd = os.open(self.path, flags, 0o600)
+            except FileExistsError:
+                number += 1
+            else:
+                return
+
+    def append(self, data: bytes) -> None:
+        """Writes whole frames; raises OSError if the disk does not take them."""
+        done = os.write(self.fd, data)
+        while done < len(data):  # a nearly full disk takes a part; a reader skips the broken frame
+            done += os.write(self.fd, data[done:])
+
+    def start_syncing(self) -> None:
+        """Starts the side thread; idempotent."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._keep_synced, name="gittrack-sync", daemon=True)
+            self._thread.start()
+
+    def _keep_synced(self) -> None:
+        beat = size = 0.0
+        while not self._stop.wait(SYNC_SECONDS):
+            with contextlib.suppress(OSError):
+                now = os.fstat(self.fd).st_size
+                if now != size:
+                    self.sync()
+                    size, beat = now, time.monotonic()
+                elif time.monotonic() - beat > BEAT_SECONDS:
+                    os.utime(self.fd)
+                    beat = time.monotonic()
+
+    def sync(self) -> None:
+        """Makes what was appended survive a power cut; raises OSError."""
+        (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(self.fd)
+        if not self._named:
+            for folder in (self.folder, self.folder.parent):
+                fd = os.open(folder, os.O_RDONLY)
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
+            self._named = True
+
+    def close(self) -> None:
+        """Ends the side thread and the file; nothing may be appended after this."""
+        self._stop.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=2)
+        if self.fd >= 0:
+            fd, self.fd = self.fd, -1
+            with contextlib.suppress(OSError):
+                os.close(fd)

@@ -1,0 +1,257 @@
+"""What a run is, as values.
+
+Everything here is immutable and knows nothing of git, files or clocks, so that listing, comparing and joining can
+be reasoned about, and tested, without a repository."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gittrack.refname import Oid, RunId
+
+Goal = Literal["min", "max"]
+STATUSES = ("running", "finished", "failed", "interrupted", "crashed")
+STATISTICS = ("last", "step", "min", "min_step", "max", "max_step", "best", "best_step", "mean", "count")
+
+RECORDED = "run.yaml"  # stands for the tags a run was recorded with, in an untag edit
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """The summary of one metric of one run.
+
+    min, max, mean and best leave out NaN; where several points share an extreme, the first holds."""
+
+    last: float
+    step: int
+    min: float
+    min_step: int
+    max: float
+    max_step: int
+    mean: float
+    count: int
+    goal: Goal | None = None
+    nan: int = 0
+    summary: float | None = None
+
+    @property
+    def best(self) -> float | None:
+        """The value nearest the goal; None without a goal."""
+        return {"min": self.min, "max": self.max}.get(self.goal or "")
+
+    @property
+    def best_step(self) -> int | None:
+        return {"min": self.min_step, "max": self.max_step}.get(self.goal or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Omitted:
+    """A file that was left out of a snapshot."""
+
+    path: str
+    why: str
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The code a run was made from."""
+
+    commit: Oid | None = None
+    branch: str | None = None
+    remote: str | None = None
+    dirty: bool = False
+    snapshot: Oid | None = None
+    omitted: tuple[Omitted, ...] = ()
+
+    @property
+    def exact(self) -> Oid | None:
+        """The commit whose tree is the code, uncommitted changes included."""
+        return self.snapshot or self.commit
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file of a run; `path` is relative to the run's `artifacts/`, `size` in bytes."""
+
+    path: str
+    size: int
+    sha256: str
+    kind: str = "blob"
+    name: str | None = None
+    type: str | None = None
+    aliases: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] | None = None
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something logged that is no number; `time` in Unix seconds."""
+
+    time: float
+    key: str
+    value: Any
+    step: int | None = None
+    kind: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One thing a person said about a run after it was recorded (docs/format.md, chapter 9)."""
+
+    file: str
+    clock: int
+    author: str
+    time: str
+    changes: Mapping[str, Any]
+
+    @property
+    def order(self) -> tuple[int, str]:
+        return (self.clock, self.file)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as its record tells it: enough to list, sort and compare."""
+
+    id: RunId
+    name: str
+    status: str
+    created: str
+    ended: str | None = None
+    duration: float | None = None
+    author: str = ""
+    host: str | None = None
+    code: Code = Code()
+    command: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    group: str | None = None
+    parent: RunId | None = None
+    project: str | None = None
+    job_type: str | None = None
+    note: str | None = None
+    starred: bool = False
+    deleted: bool = False
+    artifact_count: int = 0
+    artifact_size: int = 0
+    points: int = 0
+    exit_code: int | None = None
+    seal: str | None = None
+    more: bool = False
+    oid: Oid | None = None
+    pushed: tuple[str, ...] = ()
+
+    @property
+    def flat_params(self) -> dict[str, Any]:
+        """The params with nested names joined by dots."""
+        return flatten(self.params)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What of a run can be edited."""
+
+    name: str
+    status: str
+    tags: tuple[str, ...] = ()
+    group: str | None = None
+    notes: tuple[str, ...] = ()
+    starred: bool = False
+    deleted: bool = False
+
+
+def fold(base: State, edits: Iterable[Edit]) -> State:
+    """Returns `base` after `edits`, whatever the order they come in."""
+    ordered = sorted(edits, key=lambda edit: edit.order)
+    taken_back: set[tuple[str, str]] = set()
+    for edit in ordered:
+        for tag, files in _mapping(edit.changes.get("untag")).items():
+            taken_back.update((tag, file) for file in files if isinstance(file, str))
+    tags = {tag for tag in base.tags if (tag, RECORDED) not in taken_back}
+    latest: dict[str, Any] = {}
+    notes = list(base.notes)
+    for edit in ordered:
+        tags.update(tag for tag in edit.changes.get("tag") or () if (tag, edit.file) not in taken_back)
+        for key in ("name", "group", "status", "star"):
+            if key in edit.changes:
+                latest[key] = edit.changes[key]
+        if "note" in edit.changes:
+            notes.append(edit.changes["note"])
+        if "delete" in edit.changes or "restore" in edit.changes:
+            latest["deleted"] = "delete" in edit.changes
+    return State(
+        name=latest.get("name", base.name),
+        status=latest.get("status", base.status),
+        tags=tuple(sorted(tags)),
+        group=latest.get("group", base.group) or None,
+        notes=tuple(notes),
+        starred=bool(latest.get("star", base.starred)),
+        deleted=latest.get("deleted", base.deleted),
+    )
+
+
+def adders_of(tag: str, base: State, edits: Iterable[Edit]) -> list[str]:
+    """Returns the edit files (or `run.yaml`) that an untag of `tag` has to name."""
+    found = [edit.file for edit in edits if tag in (edit.changes.get("tag") or ())]
+    return sorted([*found, RECORDED] if tag in base.tags else found)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The points of one metric: `values[i]` stands in row `rows[i]`; rows None means one in every row."""
+
+    values: array[float]
+    rows: array[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Every point of a run: a row per (step, time), a column per metric.
+
+    steps: int64 array, one per row; times: int64 array, Unix milliseconds; ranks: int64 array or None."""
+
+    steps: array[int]
+    times: array[int]
+    columns: Mapping[str, Column]
+    ranks: array[int] | None = None
+
+    @property
+    def points(self) -> int:
+        """The number of values."""
+        return sum(len(column.values) for column in self.columns.values())
+
+    def series(self, metric: str) -> list[tuple[int, float, float]]:
+        """Returns (step, Unix seconds, value) of every point of `metric`, in row order; raises KeyError."""
+        column = self.columns[metric]
+        rows: Sequence[int] = range(len(self.steps)) if column.rows is None else column.rows
+        return [
+            (self.steps[row], self.times[row] / 1000, value) for row, value in zip(rows, column.values, strict=True)
+        ]
+
+
+def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a nested mapping as one level with dotted names.
+
+    Where `{"a.b": 1, "a": {"b": 2}}` would collide, the literal dot of the first is written with a backslash."""
+    found: dict[str, Any] = {}
+
+    def walk(value: Mapping[str, Any], prefix: str) -> None:
+        for key, item in value.items():
+            name = prefix + key
+            if isinstance(item, Mapping) and item:
+                walk(item, name + ".")
+            else:
+                found[name if name not in found else prefix + key.replace(".", "\\.")] = item
+
+    walk(nested, "")
+    return found

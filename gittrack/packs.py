@@ -1,0 +1,104 @@
+"""Our packs in the user's repository: few, kept, and merged.
+
+A pack per finished run, protected by a `.keep` file, is what survives a `git gc --prune=now` beside us. But a
+thousand packs make `git status` 3.5 times slower, so beyond 20 of ours the small ones are merged into one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from gittrack.git import Git, sync_directory
+
+MARK = "gittrack "
+MAX_PACKS = 20
+RELEASE_BYTES = 64 * 1024 * 1024
+
+
+def keep_text(what: str) -> str:
+    """Returns what a `.keep` file of ours says."""
+    return MARK + what
+
+
+def own_packs(git: Git) -> list[Path]:
+    """Returns our kept packs, smallest first."""
+    found = []
+    folder = git.place.common_dir / "objects" / "pack"
+    for keep in folder.glob("pack-*.keep"):
+        pack = keep.with_suffix(".pack")
+        with contextlib.suppress(OSError):
+            if keep.read_bytes().startswith(MARK.encode()):
+                found.append((pack.stat().st_size, pack))
+    return [pack for _, pack in sorted(found)]
+
+
+def merge(git: Git) -> int:
+    """Merges our smallest packs into one if there are more than 20; returns how many were merged.
+
+    Packs grow geometrically, so that a run is copied a logarithmic number of times. The old packs go after the new
+    one is durable; a crash in between leaves objects twice, which git allows. One process at a time: a lock that a
+    dead process cannot leave behind."""
+    packs = own_packs(git)
+    if len(packs) <= MAX_PACKS:
+        return 0
+    with _locked(git.place.common_dir / "gittrack" / "packs.lock") as locked:
+        if not locked:
+            return 0
+        packs = own_packs(git)
+        return _merge(git, _small(packs)) if len(packs) > MAX_PACKS else 0
+
+
+def _small(packs: list[Path]) -> list[Path]:
+    """Returns the longest run of smallest packs of which none is larger than all smaller ones together."""
+    sizes = [pack.stat().st_size for pack in packs]
+    total = sizes[0]
+    for at, size in enumerate(sizes[1:], start=1):
+        if size > total and at >= MAX_PACKS // 2:
+            return packs[:at]
+        total += size
+    return packs
+
+
+def _merge(git: Git, packs: list[Path]) -> int:
+    names: set[bytes] = set()
+    for pack in packs:
+        listed = git.ask("show-index", f"--object-format={git.place.algorithm}", input=pack.with_suffix(".idx").read_bytes())
+        names.update(line.split()[1] for line in listed.splitlines())
+    pack = git.ask(
+        "pack-objects", "--stdout", "-q", "--delta-base-offset", input=b"\n".join(sorted(names)) + b"\n"
+    )
+    new = git.write_pack(pack, keep=keep_text("merged"))
+    folder = git.place.common_dir / "objects" / "pack"
+    for old in packs:
+        if old.name == f"pack-{new}.pack":
+            continue
+        # git opens a pack through its index: first the index goes, then what it names.
+        for suffix in (".idx", ".rev", ".bitmap", ".pack", ".keep"):
+            with contextlib.suppress(OSError):
+                old.with_suffix(suffix).unlink()
+    if len(pack) > RELEASE_BYTES:
+        with contextlib.suppress(OSError):
+            (folder / f"pack-{new}.keep").unlink()
+    sync_directory(folder)
+    return len(packs)
+
+
+@contextlib.contextmanager
+def _locked(path: Path):  # type: ignore[no-untyped-def] # noqa: ANN202 - a context manager of bool
+    """Yields whether this process holds the lock."""
+    try:
+        import fcntl  # noqa: PLC0415 - not on every system
+
+        path.parent.mkdir(exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except (ImportError, OSError):
+        yield False
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except OSError:
+        yield False
+    finally:
+        os.close(fd)

@@ -1,0 +1,81 @@
+"""Names of runs and of the refs they live under.
+
+A run id must be safe as a ref, a file name on any system and a word on a command line, must never look like
+a commit id, and must not need a server to be unique. Hence one letter and 60 random bits in base 32."""
+
+from __future__ import annotations
+
+import re
+from typing import NewType
+
+RunId = NewType("RunId", str)
+Oid = NewType("Oid", str)
+
+RUNS = "refs/runs/"
+LOCAL = "refs/gittrack/"
+LIVE = "refs/gittrack/live/"
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u
+_RUN_ID = re.compile(r"r[0-9a-hjkmnp-tv-z]{12}")
+_OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+
+# Six bits of adjective and six of noun read well aloud and collide rarely enough for metadata.
+_ADJECTIVES = (
+    "able amber ample apt azure bold brave bright brisk broad calm civic clear clever cool coral crisp dapper deft "
+    "eager early fair fast fine fleet fond frank free fresh gentle glad golden grand green happy hardy keen kind "
+    "lively loyal lucid lucky mellow merry mild neat noble novel plain proud quick quiet rapid ready rosy sage sharp "
+    "silver sleek smart snug solid spry steady sturdy subtle sunny sure swift tidy vivid warm wise witty"
+).split()
+_NOUNS = (
+    "ant auk badger bass bear beaver bee bison bream carp cat clam cod coot crab crane crow deer dove duck eagle eel "
+    "egret elk falcon ferret finch fox frog gecko goose grouse gull hare hawk hen heron ibex ibis jay kite koala lark "
+    "lemur linnet llama loon lynx magpie marten mole moth mouse newt orca osprey otter owl panda perch pike plover "
+    "puffin quail rail raven robin rook salmon seal shrew shrike skua snail snipe sparrow squid stoat stork swan swift "
+    "tapir tern thrush tiger toad trout vole wagtail walrus weasel whale wren yak zebra"
+).split()
+
+
+def encode_base32(number: int, *, length: int) -> str:
+    """Returns `number` as `length` characters of Crockford base 32, most significant first."""
+    return "".join(_ALPHABET[number >> (5 * place) & 31] for place in reversed(range(length)))
+
+
+def new_run_id(random: int) -> RunId:
+    """Returns the run id made of the low 60 bits of `random`."""
+    return RunId("r" + encode_base32(random & (1 << 60) - 1, length=12))
+
+
+def new_run_name(random: int) -> str:
+    """Returns a name such as `calm-heron-42`; people can say it, and nothing is keyed by it."""
+    random, adjective = divmod(random, len(_ADJECTIVES))
+    random, noun = divmod(random, len(_NOUNS))
+    return f"{_ADJECTIVES[adjective]}-{_NOUNS[noun]}-{random % 100}"
+
+
+def is_run_id(text: str) -> bool:
+    """Tells whether `text` is a whole run id."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
+def is_oid(text: str) -> bool:
+    """Tells whether `text` is a whole object id, SHA-1 or SHA-256, in lower case."""
+    return _OID.fullmatch(text) is not None
+
+
+def run_ref(run: RunId) -> str:
+    """Returns the ref of a run."""
+    return RUNS + run
+
+
+def run_of(ref: str, *, prefix: str = RUNS) -> RunId | None:
+    """Returns the run that `ref` belongs to, or None if it is no run's ref."""
+    name = ref.removeprefix(prefix)
+    return RunId(name) if name != ref and is_run_id(name) else None
+
+
+def mirror_prefix(remote: str) -> str:
+    """Returns the namespace in which the runs last seen on `remote` are kept.
+
+    A remote may be called `live`, and its name may hold slashes, or be a path or an address: it becomes one component."""
+    safe = re.sub(r"[^A-Za-z0-9_-]", lambda found: "%" + found.group().encode("utf-8", "replace").hex(), remote)
+    return f"{LOCAL}remote-{safe}/runs/" if safe in ("live", "") or "%" in safe else f"{LOCAL}{safe}/runs/"

@@ -1,0 +1,98 @@
+"""Opens a repository and hands out what belongs to it. It has attributes and no verbs."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from gittrack import config
+from gittrack.git import Git, Place, discover
+from gittrack.refname import RunId, new_run_id, new_run_name
+
+_random = random.SystemRandom()
+_places: dict[tuple[object, ...], Place] = {}
+_settings: dict[tuple[object, ...], config.Settings] = {}
+
+
+@dataclass(frozen=True)
+class Repo:
+    """One git repository."""
+
+    git: Git
+
+    @cached_property
+    def settings(self) -> config.Settings:
+        """git config and environment; read again only when one of the usual files changed."""
+        key = (self.git.place.git_dir, config.signature(self.git))
+        if key not in _settings:
+            _settings.clear()
+            _settings[key] = config.read_settings(self.git)
+        return _settings[key]
+
+    @cached_property
+    def author(self) -> str:
+        """`Name <address>` of the user."""
+        return config.identity(self.settings)
+
+    @property
+    def sign(self) -> bool:
+        """Whether the user signs commits."""
+        return self.settings.flag("commit.gpgsign")
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder of ours in the common git dir."""
+        return self.git.place.common_dir / "gittrack"
+
+    @property
+    def current_file(self) -> Path:
+        """Where the run that `git track start` opened in this work tree is written down."""
+        return self.git.place.git_dir / "gittrack" / "current"
+
+
+def open_repo(directory: Path | None = None) -> Repo:
+    """Returns the repository at `directory`, by default the current one; raises NotARepository.
+
+    What git answered is remembered while directory and git's variables are the same."""
+    environ = config.environment()
+    where = Path(directory or os.getcwd())
+    key = (str(where), *sorted(item for item in environ.items() if item[0].startswith("GIT_")))
+    place = _places.get(key)
+    if place is None or not place.git_dir.exists():
+        place = _places[key] = discover(where, environ)
+    return Repo(Git(place, environ))
+
+
+def detached_repo() -> Repo:
+    """Returns the bare repository in the user's data folder, for runs that were recorded outside any repository.
+
+    Raises OSError or GitFailed if it cannot be made."""
+    environ = config.environment()
+    home = Path(environ.get("XDG_DATA_HOME") or Path(environ.get("HOME", "/")) / ".local" / "share")
+    path = home / "gittrack" / "detached.git"
+    common = {key: value for key, value in environ.items() if key not in ("GIT_DIR", "GIT_WORK_TREE")}
+    algorithm = "sha1"
+    place = Place(git_dir=path, common_dir=path, work_tree=None, prefix="", algorithm=algorithm)
+    git = Git(place, common)
+    if not (path / "HEAD").exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        git.ask("init", "--quiet", "--bare", f"--object-format={algorithm}", str(path), cwd=path.parent)
+    return Repo(git)
+
+
+def random_bits() -> int:
+    """Returns 128 random bits from the system."""
+    return _random.getrandbits(128)
+
+
+def new_id() -> RunId:
+    """Returns the id of a new run."""
+    return new_run_id(random_bits())
+
+
+def new_name() -> str:
+    """Returns a name for a new run."""
+    return new_run_name(random_bits())

@@ -1,0 +1,343 @@
+"""From the live folder of a run to its commit.
+
+The same code serves finish() and the next command after a crash: whatever a process left in its journal becomes a
+run, with the status that the journal's end tells, or `crashed` where it has none. Sealing twice makes one commit."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gittrack import capture, journal, store, values
+from gittrack.codec import event as event_codec
+from gittrack.codec import history as history_codec
+from gittrack.codec import manifest, tree, yaml12
+from gittrack.codec.tree import Entry, Object
+from gittrack.draft import Draft, draft, merge_params, summarise
+from gittrack.errors import DataRefused
+from gittrack.git import Git, RefMoved
+from gittrack.model import Code, Event, Metric, Run, State, fold
+from gittrack.refname import Oid, RunId, is_run_id, run_ref
+
+
+def live_root(git: Git) -> Path:
+    """Returns the folder that holds the live folders of all runs."""
+    return git.place.common_dir / "gittrack" / "live"
+
+
+def live_folders(git: Git) -> list[Path]:
+    """Returns the live folders, oldest first."""
+    try:
+        found = [path for path in live_root(git).iterdir() if is_run_id(path.name)]
+    except OSError:
+        return []
+    with contextlib.suppress(OSError):
+        found.sort(key=lambda path: path.stat().st_ctime)
+    return found
+
+
+# Sealing ------------------------------------------------------------------------------------------------------------
+
+
+def seal_name(live: journal.Live) -> str:
+    """Returns what names these journals at this length (docs/format.md, chapter 12)."""
+    lines = sorted(f"{name} {size}\n" for name, size in live.sizes.items())
+    created = f"{live.header['created']}\n"
+    return hashlib.sha256("".join([created, *lines]).encode()).hexdigest()[:16]
+
+
+def seal(git: Git, folder: Path, *, sign: bool = False) -> Run:
+    """Makes the commit of what is in a live folder, then removes the folder; returns the run.
+
+    Raises OSError or GittrackError, and then the folder stays as it was."""
+    live = journal.read(folder)
+    run = RunId(live.header["id"])
+    name = seal_name(live)
+    made = draft(live)
+    for _ in range(20):
+        earlier = _earlier(git, run, expected=live.header.get("tip"))
+        if earlier is not None and earlier.seal == name:
+            discard(git, folder)
+            return earlier
+        with contextlib.suppress(RefMoved):
+            sealed = _write(git, live, made, name, earlier.oid if earlier else None, sign=sign)
+            discard(git, folder)
+            return sealed
+    raise RefMoved(f"cannot seal run '{run}'", cause="other processes keep changing it", hint="try again")
+
+
+def _earlier(git: Git, run: RunId, *, expected: str | None) -> Run | None:
+    """Returns the run as it stands in git already, if it does."""
+    loose = git.place.common_dir / run_ref(run)
+    if expected is None and not loose.exists() and not _maybe_packed(git, run):
+        return None
+    tip = git.resolve(run_ref(run))
+    if tip is None:
+        return None
+    with git.objects() as objects:
+        return store.read_commit(objects, tip).run(run)
+
+
+def _maybe_packed(git: Git, run: RunId) -> bool:
+    """Tells whether a run without a loose ref may have one; a wrong yes only costs a question to git."""
+    try:
+        return run.encode() in (git.place.common_dir / "packed-refs").read_bytes()
+    except OSError:
+        return True if (git.place.common_dir / "reftable").exists() else False  # noqa: SIM210 - reads as what it says
+
+
+def discard(git: Git, folder: Path) -> None:
+    """Removes a live folder after its run was sealed; a process elsewhere that still writes keeps its files."""
+    elsewhere = False
+    with contextlib.suppress(OSError, DataRefused):
+        here = journal.process_identity()["host"]
+        elsewhere = any(process.get("host", here) != here for process in journal.read_heads(folder).processes)
+    if elsewhere:
+        home = git.place.common_dir / "gittrack" / "sealed"
+        home.mkdir(exist_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rename(home / folder.name)
+            return
+    # The header goes first: without it the folder is nobody's run.
+    with contextlib.suppress(OSError):
+        (folder / journal.HEADER).unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None, *, sign: bool) -> Run:
+    header = live.header
+    run = RunId(header["id"])
+    files: dict[str, Object | Entry] = {}
+    parents, parent_time = _first_parents(git, header)
+    edits: tuple[Any, ...] = ()
+    facts = _facts(header, made, live)
+    code = manifest.read_code(header.get("code"))
+    if tip is not None:
+        with git.objects() as objects:
+            before = store.read_detail(objects, run, tip, oid_bytes=git.place.oid_bytes)
+            _continue(made, facts, before)
+            files |= before.files
+        parents, parent_time, edits = [tip], before.commit.time, before.edits
+    metrics = summarise(made.history, made.goals, made.summaries)
+    edits, edit_files = _live_edits(live.folder, edits)
+    base = manifest.base_state(facts)
+    state = fold(base, edits)
+    described = store.with_state(_describe(run, facts, made, metrics, code, name), state)
+
+    def put(path: str, content: bytes) -> None:
+        if tree.why_refused(path) is None:
+            files[path] = store.blob(git, content)
+
+    put("run.yaml", manifest.encode_run(facts))
+    put("params.yaml", yaml12.encode(made.params))
+    if metrics:
+        put("metrics.yaml", manifest.encode_metrics(metrics))
+    if made.history:
+        for old in (history_codec.TEXT_FILE, history_codec.COLUMNS_FILE):
+            files.pop(old, None)
+        put(*history_codec.encode(made.history))
+    if made.events:
+        put("events.jsonl", event_codec.encode_events(made.events))
+    if made.artifacts:
+        put("artifacts.yaml", manifest.encode_artifacts(made.artifacts.values()))
+    for path, source in made.sources.items():
+        put(f"artifacts/{path}", source.read_bytes())
+    for path, content in edit_files.items():
+        put(path, content)
+    for path, content in _side_files(live.folder).items():
+        put(path, content)
+    oid = store.commit(
+        git,
+        described,
+        files,
+        parents=parents,
+        parent_time=parent_time,
+        old=tip,
+        author=header.get("author", capture.IDENTITY),
+        time=store.seconds(described.ended) or made.last_time,
+        sign=sign,
+        pinned=bool(header.get("pinned")),
+    )
+    return replace(described, oid=oid)
+
+
+def _first_parents(git: Git, header: Mapping[str, Any]) -> tuple[list[Oid], int]:
+    """Returns the parents of a run's first commit, and their commit date."""
+    code = manifest.read_code(header.get("code"))
+    if code.exact is None or header.get("unlinked"):
+        return [], 0
+    return [code.exact], int(header.get("code_time", 0))
+
+
+def _facts(header: Mapping[str, Any], made: Draft, live: journal.Live) -> dict[str, Any]:
+    """Returns what goes into `run.yaml`."""
+    ended = made.end.get("t") or made.last_time
+    state = {**{key: header.get(key) for key in ("name", "group", "tags", "notes")}, **made.state}
+    facts: dict[str, Any] = {
+        "id": header["id"],
+        "status": (made.end or made.child).get("status", "crashed"),
+        "created": store.timestamp(header["created"]),
+        "ended": store.timestamp(ended),
+        "duration": max(0.0, round(ended - header["created"], 3)),
+        "code": {key: value for key, value in header.get("code", {}).items() if value not in (None, [])},
+        "seeds": values.seeds_in(made.params) | _hash_seed(live.folder),
+        "processes": [
+            {key: process[key] for key in ("host", "pid", "rank") if process.get(key) is not None}
+            for process in live.processes
+        ]
+        if len(live.journals) > 1
+        else [],
+    }
+    facts |= {key: value for key, value in state.items() if value not in (None, [], ())}
+    for key in ("author", "host", "user", "pid", "command", "directory", "project", "entity", "job_type", "parent"):
+        facts[key] = header.get(key)
+    for key in ("exit_code", "signal", "error"):
+        facts[key] = made.end.get(key, made.child.get(key))
+    for key in ("dropped", "corrupt", "rounded", "redacted"):
+        facts[key] = made.counts.get(key) or None
+    facts["notes"] = [facts["notes"]] if isinstance(facts.get("notes"), str) else facts.get("notes")
+    return facts
+
+
+def _hash_seed(folder: Path) -> dict[str, str]:
+    with contextlib.suppress(OSError):
+        for line in (folder / "env" / "environment.yaml").read_text("utf-8").splitlines():
+            key, _, value = line.strip().partition(": ")
+            if key == "PYTHONHASHSEED":
+                return {key: value.strip('"')}
+    return {}
+
+
+def _continue(made: Draft, facts: dict[str, Any], before: store.Detail) -> None:
+    """Puts what a resumed run had before in front of what it has now."""
+    old = before.facts
+    params = before.params()
+    changed = merge_params(params, made.params)
+    made.events = before.events() + [Event(made.header["created"], *item, None, "param") for item in changed] + made.events
+    made.params = params
+    history = before.history()
+    if history and made.history:
+        points = history_codec.points_of(history) + history_codec.points_of(made.history)
+        made.history = history_codec.build(points, ranked=history.ranks is not None or made.history.ranks is not None)
+    else:
+        made.history = history or made.history
+    for name, metric in before.metrics().items():
+        if metric.goal:
+            made.goals.setdefault(name, metric.goal)
+        if metric.summary is not None:
+            made.summaries.setdefault(name, metric.summary)
+    made.artifacts = {item.path: item for item in before.artifacts()} | made.artifacts
+    facts["resumed"] = [*old.get("resumed", []), facts["created"]]
+    for key in ("created", "parent", "project", "entity", "job_type", "group"):
+        facts[key] = old.get(key) or facts.get(key)
+    facts["name"] = made.state.get("name") or old.get("name")
+    facts["tags"] = sorted({*old.get("tags", []), *(facts.get("tags") or [])})
+    facts["notes"] = [*old.get("notes", []), *(facts.get("notes") or [])]
+    facts["duration"] = round(float(old.get("duration") or 0) + facts["duration"], 3)
+
+
+def _describe(
+    run: RunId, facts: Mapping[str, Any], made: Draft, metrics: Mapping[str, Metric], code: Code, name: str
+) -> Run:
+    """Returns the run as its record will tell it."""
+    return Run(
+        id=run,
+        name=facts["name"],
+        status=facts["status"],
+        created=facts["created"],
+        ended=facts["ended"],
+        duration=facts["duration"],
+        author=facts.get("author") or "",
+        host=facts.get("host"),
+        code=code,
+        command=store.command_text(facts["command"]) if facts.get("command") else None,
+        params=made.params,
+        metrics=metrics,
+        parent=facts.get("parent"),
+        project=facts.get("project"),
+        job_type=facts.get("job_type"),
+        artifact_count=len(made.artifacts),
+        artifact_size=sum(item.size for item in made.artifacts.values()),
+        points=made.history.points if made.history else 0,
+        exit_code=facts.get("exit_code"),
+        seal=name,
+    )
+
+
+def _live_edits(folder: Path, before: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, bytes]]:
+    """Returns all edits, and the files of those that were made while the run was live."""
+    found, files = list(before), {}
+    for path in sorted((folder / "edits").glob("*.json")):
+        raw = path.read_bytes()
+        with contextlib.suppress(DataRefused):
+            found.append(event_codec.decode_edit(raw, file=path.name))
+            files[f"edits/{path.name}"] = raw
+    return tuple(found), files
+
+
+def _side_files(folder: Path) -> dict[str, bytes]:
+    """Returns the files that go into the tree as they lie in the live folder."""
+    found = {}
+    for name in ("output.log", "code.patch"):
+        with contextlib.suppress(FileNotFoundError):
+            found[name] = (folder / name).read_bytes()
+    with contextlib.suppress(OSError):
+        found |= {f"env/{path.name}": path.read_bytes() for path in (folder / "env").iterdir()}
+    return {name: content for name, content in found.items() if content}
+
+
+def preview(live: journal.Live) -> Run:
+    """Returns a run that has no commit yet, as a listing shows it."""
+    made = draft(live)
+    facts = _facts(live.header, made, live)
+    metrics = summarise(made.history, made.goals, made.summaries)
+    code = manifest.read_code(live.header.get("code"))
+    run = _describe(RunId(live.header["id"]), facts, made, metrics, code, "")
+    edits, _ = _live_edits(live.folder, ())
+    running = replace(store.with_state(run, fold(manifest.base_state(facts), edits)), seal=None)
+    return running if made.end else replace(running, status="running", ended=None, duration=None)
+
+
+def edit_live(folder: Path, changes: Mapping[str, Any], *, author: str, now: float, random: int) -> State:
+    """Adds an edit to a run that has no commit yet; it becomes part of the first one."""
+    live = journal.read(folder)
+    base = manifest.base_state(_facts(live.header, draft(live), live))
+    edits, _ = _live_edits(folder, ())
+    made = store.make_edit(base, edits, changes, author=author, now=now, random=random)
+    (folder / "edits").mkdir(exist_ok=True)
+    (folder / "edits" / made.file).write_bytes(event_codec.encode_edit(made))
+    return fold(base, [*edits, made])
+
+
+def recover(git: Git, *, now: float, sign: bool = False) -> list[Run]:
+    """Seals every run whose processes are all dead; returns those. What cannot be sealed stays for the next time."""
+    sealed = []
+    for folder in live_folders(git):
+        with contextlib.suppress(FileNotFoundError), _sole(folder) as sole:
+            live = journal.read_heads(folder)
+            processes = live.processes or [live.header.get("process", {})]
+            if sole and all(journal.is_dead(process, touched=live.touched, now=now) for process in processes):
+                sealed.append(seal(git, folder, sign=sign))
+    return sealed
+
+
+@contextlib.contextmanager
+def _sole(folder: Path):  # type: ignore[no-untyped-def] # noqa: ANN202 - a context manager of bool
+    """Yields whether no other process seals this folder now."""
+    try:
+        import fcntl  # noqa: PLC0415 - not on every system
+    except ImportError:
+        yield True
+        return
+    with folder.joinpath(journal.HEADER).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True

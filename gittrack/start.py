@@ -1,0 +1,489 @@
+"""How a run begins, and how it ends when nobody ends it.
+
+`init` captures the code before anything trains, in a few milliseconds; an interpreter that exits, is interrupted or
+is terminated ends its runs with the status that fits."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import inspect
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from gittrack import capture, config, index, journal, query, redact, repo, seal, store
+from gittrack.codec import manifest, yaml12
+from gittrack.errors import GittrackError, NotFound, UsageError
+from gittrack.git import Update
+from gittrack.model import Code, Run
+from gittrack.refname import LIVE, RunId, is_run_id, run_ref
+from gittrack.repo import Repo
+from gittrack.tracker import ActiveRun, active, describe_error, how_it_ended, id_for, say
+from gittrack.views import as_mapping
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RUN_VARIABLE = "GITTRACK_RUN"
+_KNOWN_ELSEWHERE = frozenset(
+    "settings config_exclude_keys config_include_keys allow_val_change save_code tensorboard sync_tensorboard monitor_gym "
+    "force anonymous resume_from fork_from magic dir space_id".split()
+)
+_said: set[str] = set()
+_attached: set[str] = set()
+_machine: dict[str, Any] = {}
+
+
+def _warn_once(key: str, text: str) -> None:
+    if key not in _said:
+        _said.add(key)
+        say("warning: " + text)
+
+
+def init(  # noqa: PLR0913 - what W&B's init takes, so that its scripts run
+    project: str | None = None,
+    *,
+    params: Any = None,
+    config: Any = None,  # noqa: A002 - W&B's name for params
+    name: str | None = None,
+    id: str | None = None,  # noqa: A002 - W&B's name
+    tags: Any = None,
+    notes: str | None = None,
+    group: str | None = None,
+    job_type: str | None = None,
+    entity: str | None = None,
+    parent: ActiveRun | str | None = None,
+    resume: bool | str | None = None,
+    reinit: bool | str | None = None,
+    mode: str | None = None,
+    **others: Any,
+) -> ActiveRun:
+    """Starts recording a run and returns it; `gittrack.log()` and the like write to it from now on.
+
+    params (or config): a mapping, namespace, dataclass or YAML file. resume: a run's id or name to go on with;
+    `"must"`, `"allow"`, `"auto"` or True as in W&B. mode: `"disabled"` records nothing.
+    A run that was not finished is finished first, unless `reinit="create_new"` or `parent` is given.
+    Raises UsageError if `track.dirty` is `refuse` and the work tree is dirty, NotFound if `resume` names no run."""
+    for key in others:
+        if key not in _KNOWN_ELSEWHERE:
+            _warn_once(f"init:{key}", f"init() does not know '{key}'; it is left out")
+    if reinit in ("return_previous",) and active:
+        return active[-1]
+    if parent is None and reinit != "create_new":
+        for open_run in [run for run in active if not run.ended]:
+            say(f"run {open_run.name} was still open and is finished before the next one begins")
+            open_run.finish()
+    given = as_mapping(params) | as_mapping(config)
+    wanted = {
+        "name": name,
+        "tags": sorted({str(tag) for tag in ([tags] if isinstance(tags, str) else tags or ())}),
+        "notes": notes,
+        "group": group,
+        "project": project,
+        "entity": entity,
+        "job_type": job_type,
+        "parent": _parent_id(parent),
+    }
+    run = _start(wanted, given, identifier=id, resume=resume, disabled=mode == "disabled")
+    active.append(run)
+    _watch_exit()
+    run.start_syncing()
+    return run
+
+
+def _parent_id(parent: ActiveRun | str | None) -> str | None:
+    if parent is None or isinstance(parent, str):
+        return parent
+    return str(parent.id)
+
+
+def _start(
+    wanted: dict[str, Any], params: Mapping[str, Any], *, identifier: str | None, resume: bool | str | None, disabled: bool
+) -> ActiveRun:
+    environ = config.environment()
+    if disabled or environ.get("GITTRACK_MODE") == "disabled":
+        return _disabled(wanted, params)
+    place = _open()
+    if place is None:
+        return _disabled(wanted, params)
+    attached = _attach(place, environ.get(RUN_VARIABLE), wanted, params)
+    if attached:
+        return attached
+    earlier = _find_earlier(place, identifier, resume)
+    try:
+        run = _record(place, wanted, earlier=earlier, identifier=identifier)
+    except UsageError:
+        raise
+    except (OSError, GittrackError) as exc:
+        why = exc.cause or exc.message if isinstance(exc, GittrackError) else exc.strerror or str(exc)
+        say(f"warning: nothing can be recorded in '{place.git.place.common_dir}' ({why})")
+        detached = _detached()
+        if detached is None:
+            return _disabled(wanted, params)
+        run = _record(detached, wanted, earlier=None, identifier=identifier)
+    if params:
+        run.log_params(params)
+    return run
+
+
+def _open() -> Repo | None:
+    """Returns the repository here, or the detached one in the user's data folder; None if neither can be had."""
+    try:
+        return repo.open_repo()
+    except GittrackError as exc:
+        _warn_once("detached", f"{exc.message}; the run is recorded without code in your data folder")
+        return _detached()
+
+
+def _detached() -> Repo | None:
+    try:
+        return repo.detached_repo()
+    except (OSError, GittrackError) as exc:
+        say(f"warning: nothing is recorded ({exc})")
+        return None
+
+
+def _disabled(wanted: Mapping[str, Any], params: Mapping[str, Any]) -> ActiveRun:
+    """Returns a run that works like any other and leaves nothing behind."""
+    import tempfile  # noqa: PLC0415 - only here
+
+    folder = Path(tempfile.mkdtemp(prefix="gittrack-disabled-"))
+    header = {**wanted, "id": repo.new_id(), "name": wanted.get("name") or "disabled", "created": time.time()}
+    run = ActiveRun(Repo(None), folder, header, attached=True, params=params)  # type: ignore[arg-type]
+    atexit.register(_remove, folder)
+    return run
+
+
+def _remove(folder: Path) -> None:
+    import shutil  # noqa: PLC0415 - only here
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _attach(place: Repo, run: str | None, wanted: dict[str, Any], params: Mapping[str, Any]) -> ActiveRun | None:
+    """Returns the run that `git track run` or `start` opened around this process, to write into; None if there is none.
+
+    The first `init` of a process writes into that run; later ones start runs that belong to it."""
+    if not run or not is_run_id(run):
+        return None
+    folder = seal.live_root(place.git) / run
+    try:
+        header = journal.read_header(folder)
+    except (OSError, GittrackError):
+        _warn_once("attach", f"run '{run}' in {RUN_VARIABLE} is not open any more; a new one is recorded")
+        return None
+    if run in _attached:
+        wanted["parent"] = wanted["parent"] or run
+        return None
+    _attached.add(run)
+    known: dict[str, Any] = {}
+    for item in journal.read(folder).journals.values():
+        for note in item.notes:
+            if note.get("k") == "params":
+                seal.merge_params(known, note["v"])
+    found = ActiveRun(place, folder, header, attached=True, params=known)
+    found.config.merge(known)
+    for key in ("name", "notes", "group"):
+        if wanted[key]:
+            setattr(found, key, wanted[key])
+    if wanted["tags"]:
+        found.tags = tuple({*found.tags, *wanted["tags"]})
+    if params:
+        found.log_params(params)
+    return found
+
+
+# Resuming -----------------------------------------------------------------------------------------------------------
+
+
+def _find_earlier(place: Repo, identifier: str | None, resume: bool | str | None) -> Run | None:
+    """Returns the run to go on with, or None to start a new one; raises NotFound if one was demanded."""
+    if resume in (None, False, "never", ""):
+        return None
+    seal.recover(place.git, now=time.time(), sign=place.sign)
+    runs = [run for run in index.read(place.git).runs if run.status != "running"]
+    if identifier:
+        chosen = _as_run_id(identifier)
+        found = next((run for run in runs if run.id == chosen), None)
+    elif resume in (True, "auto", "allow", "must"):
+        command, _ = redact.command(_command())
+        same = store.command_text(command)
+        found = next((r for r in runs if r.status in ("crashed", "interrupted") and r.command == same), None)
+    else:
+        return query.find(str(resume), runs, commit=place.git.resolve).run
+    if found is None and resume == "must":
+        raise NotFound("there is no run to resume", hint="leave out resume='must' to start a new one")
+    return found
+
+
+def _as_run_id(identifier: str) -> RunId:
+    return RunId(identifier) if is_run_id(identifier) else id_for(identifier)
+
+
+def _command() -> list[str]:
+    """Returns the command line of this process, with the interpreter's options."""
+    original = list(getattr(sys, "orig_argv", None) or sys.argv)
+    return [os.path.basename(original[0]), *original[1:]] if original else []
+
+
+# Recording ----------------------------------------------------------------------------------------------------------
+
+
+def _record(place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, identifier: str | None) -> ActiveRun:
+    """Makes the live folder of a new run, or of one that goes on, and returns the run."""
+    now = time.time()
+    command, hidden = redact.command(_command())
+    live = create(place, wanted, command=command, now=now, identifier=identifier, earlier=earlier)
+    if earlier is None:
+        run = ActiveRun(place, live, journal.read_header(live))
+    else:
+        with place.git.objects() as objects:
+            detail = store.read_detail(objects, earlier.id, str(earlier.oid), oid_bytes=place.git.place.oid_bytes)
+            history, params = detail.history(), detail.params()
+        last = max(history.steps) + 1 if history and len(history.steps) else 0
+        run = ActiveRun(place, live, journal.read_header(live), resumed=True, next_step=last, params=params)
+        run.config.merge(params)
+        say(f"run {earlier.name} goes on at step {last}")
+    if hidden:
+        run.count(redacted=hidden)
+    return run
+
+
+def create(  # noqa: PLR0913 - each is a part of the run's beginning
+    place: Repo,
+    wanted: Mapping[str, Any],
+    *,
+    command: list[str],
+    now: float,
+    identifier: str | None = None,
+    earlier: Run | None = None,
+    detached: bool = False,
+) -> Path:
+    """Captures code and environment and makes the live folder of a run; returns the folder.
+
+    detached: no process owns the run; only `git track finish` ends it."""
+    git = place.git
+    code = _capture(place)
+    run_id = earlier.id if earlier else _free_id(place, identifier)
+    folder = seal.live_root(git) / run_id
+    header = {
+        **{key: value for key, value in wanted.items() if value not in (None, [], "")},
+        "format": 1,
+        "id": run_id,
+        "name": (earlier.name if earlier else None) or wanted.get("name") or repo.new_name(),
+        "created": now,
+        "author": place.author,
+        "host": journal.process_identity()["host"],
+        "user": config.user_name(),
+        "pid": os.getpid(),
+        "command": command,
+        "directory": _directory(git.place.work_tree),
+        "code": manifest.code_facts(code),
+        "code_time": int(git.ask("show", "-s", "--format=%ct", code.exact)) if code.exact else 0,
+        "process": {"detached": True} if detached else journal.process_identity(),
+        "tip": earlier.oid if earlier else None,
+        "pinned": code.exact is not None,
+    }
+    unlinked = place.settings.choice("code", "parent", "none") == "none"
+    if unlinked:
+        header |= {"unlinked": True}
+    try:
+        journal.create(folder, header)
+    except FileExistsError:
+        raise UsageError(f"run '{run_id}' is being recorded already", hint="finish it first, or start a new one") from None
+    _write_environment(place, folder)
+    if unlinked and (changes := capture.patch(git, code)):
+        (folder / "code.patch").write_bytes(changes)
+    if code.exact:
+        git.update_refs([Update(LIVE + run_id, code.exact, None)], durable=False)
+    return folder
+
+
+def _capture(place: Repo) -> Code:
+    code = capture.capture_code(place.git, place.settings)
+    if code.omitted:
+        listed = ", ".join(left.path for left in code.omitted[:5])
+        more = f" and {len(code.omitted) - 5} more" if len(code.omitted) > 5 else ""
+        _warn_once(f"omitted:{listed}", f"left out of the snapshot of your uncommitted work: {listed}{more}")
+    return code
+
+
+def _free_id(place: Repo, identifier: str | None) -> RunId:
+    if identifier is None:
+        return repo.new_id()
+    wanted = _as_run_id(identifier)
+    if place.git.resolve(run_ref(wanted)) or (seal.live_root(place.git) / wanted).exists():
+        say(f"warning: run '{identifier}' exists already and resume was not given; a new id is used")
+        return repo.new_id()
+    return wanted
+
+
+def _directory(work_tree: Path | None) -> str | None:
+    try:
+        here = Path.cwd()
+        return here.relative_to(work_tree).as_posix() if work_tree and here.is_relative_to(work_tree) else None
+    except OSError:
+        return None
+
+
+def _write_environment(place: Repo, folder: Path) -> None:
+    """Writes what goes into `env/`, as it will stand in the commit."""
+    if not _machine:
+        _machine.update(capture.machine())
+    env = folder / "env"
+    env.mkdir()
+    facts = {**_machine, "gittrack": capture.version(), "variables": capture.variables(place.settings)}
+    (env / "environment.yaml").write_bytes(yaml12.encode({key: value for key, value in facts.items() if value}))
+    (env / "packages.txt").write_text("".join(f"{line}\n" for line in capture.packages()), "utf-8")
+    for name, content in capture.lock_files(place.git.place.work_tree).items():
+        (env / name).write_bytes(content)
+
+
+# Ending -------------------------------------------------------------------------------------------------------------
+
+_exit: dict[str, Any] = {}
+_watching: set[str] = set()
+
+
+def _watch_exit() -> None:
+    """Arranges that open runs end when the interpreter does, and how. Once a process; nothing of the user's is lost."""
+    if "exit" in _watching:
+        return
+    _watching.add("exit")
+    atexit.register(_finish_all)
+    previous_hook, previous_exit = sys.excepthook, sys.exit
+
+    def on_exception(kind: type[BaseException], value: BaseException, traceback: TracebackType | None) -> None:
+        _exit.update(how_it_ended(kind, value))
+        previous_hook(kind, value, traceback)
+
+    def on_exit(status: Any = None) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            _exit.clear()
+            _exit.update(how_it_ended(SystemExit, SystemExit(status)))
+        previous_exit(status)
+
+    sys.excepthook = on_exception
+    sys.exit = on_exit  # type: ignore[assignment]
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_fork)
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, getattr(signal, "SIGHUP", None)):
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _on_signal)
+
+
+def _finish_all() -> None:
+    end = dict(_exit) or {"status": "finished"}
+    for run in reversed(list(active)):
+        run.finish(**end)
+
+
+def _on_signal(number: int, _frame: FrameType | None) -> None:
+    """Ends the open runs, then lets the signal do what it would have done."""
+    signal.signal(number, signal.SIG_IGN)
+    for run in reversed(list(active)):
+        run.finish(status="interrupted", signal=signal.Signals(number).name)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _after_fork() -> None:
+    for run in active:
+        run.after_fork()
+
+
+# Module-level functions -----------------------------------------------------------------------------------------------
+
+
+def current() -> ActiveRun:
+    """Returns the run that was started last and is not finished; raises UsageError if there is none."""
+    if not active:
+        raise UsageError("no run is being recorded", hint="call gittrack.init() first")
+    return active[-1]
+
+
+def log(data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, **others: Any) -> None:
+    """Records values in the current run; see `ActiveRun.log`."""
+    current().log(data, step, commit, **others)
+
+
+def log_params(params: Any = None, **more: Any) -> None:
+    """Records params in the current run; see `ActiveRun.log_params`."""
+    current().log_params(params, **more)
+
+
+def define_metric(name: str, *args: Any, **options: Any) -> None:
+    """Declares what is good for a metric of the current run; see `ActiveRun.define_metric`."""
+    current().define_metric(name, *args, **options)
+
+
+def log_artifact(path: Any, name: str | None = None, type: str | None = None, **about: Any) -> list[str]:  # noqa: A002
+    """Keeps a file with the current run; see `ActiveRun.log_artifact`."""
+    return current().log_artifact(path, name, type, **about)
+
+
+def alert(title: str, text: str = "", **others: Any) -> None:
+    """Records a message in the current run; see `ActiveRun.alert`."""
+    current().alert(title, text, **others)
+
+
+def finish(exit_code: int | None = None, quiet: bool | None = None, **end: Any) -> Run | None:
+    """Finishes the current run, if there is one; see `ActiveRun.finish`."""
+    return active[-1].finish(exit_code, quiet, **end) if active else None
+
+
+def track(function: Callable[P, R] | None = None, **options: Any) -> Any:
+    """Decorator: each call of the function is a run; its arguments are params, a returned mapping is the summary.
+
+    `@track` and `@track(tags=["cv"])` both work; the options are those of `init`. An exception is recorded and raised."""
+    if function is None:
+        return functools.partial(track, **options)
+    names = inspect.signature(function)
+
+    @functools.wraps(function)
+    def recorded(*args: P.args, **kwargs: P.kwargs) -> R:
+        bound = names.bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = dict(bound.arguments) | as_mapping(options.get("params"))
+        more = {key: value for key, value in options.items() if key != "params"}
+        name = more.pop("name", None) or None
+        with init(params=given, name=name, **more) as run:
+            answer = function(*args, **kwargs)
+            if isinstance(answer, Mapping):
+                run.summary.update(answer)
+            return answer
+
+    return recorded
+
+
+def login(*_: Any, **__: Any) -> bool:
+    """Does nothing: there is no account. For scripts that came from W&B."""
+    return True
+
+
+def watch(*_: Any, **__: Any) -> None:
+    """Does nothing: gradients are not recorded. For scripts that came from W&B."""
+
+
+__all__ = [
+    "alert",
+    "current",
+    "define_metric",
+    "describe_error",
+    "finish",
+    "init",
+    "log",
+    "log_artifact",
+    "log_params",
+    "login",
+    "track",
+    "watch",
+]

@@ -1,0 +1,38 @@
+"""The one way text reaches a terminal.
+
+A run may come from a stranger: its name, params and output can hold escape sequences, bidirectional
+overrides or zero-width characters. Everything that is printed passes through `printable`."""
+
+from __future__ import annotations
+
+import re
+
+# C0 except tab, DEL, C1, soft hyphen, zero-width, line/paragraph separators, bidi controls, BOM,
+# interlinear annotations, lone surrogates, and the tag block.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if match.group() == "\n":
+        return "\\n"
+    if match.group() == "\r":
+        return "\\r"
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def printable(text: str) -> str:
+    """Returns `text` as one line in which every unsafe character is written as its escape."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _UNSAFE.sub(_escape, text)
+
+
+def printable_lines(text: str) -> str:
+    """Returns `text` with its line breaks kept and every other unsafe character escaped."""
+    return "\n".join(printable(line.removesuffix("\r")) for line in text.split("\n"))

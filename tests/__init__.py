@@ -1,0 +1,1 @@
+"""Tests, written against real git in a sealed home."""

@@ -1,0 +1,152 @@
+"""Tables of figures: for a terminal, for the docs, for programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Cell = float | int | str | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one tool, or one floor, took."""
+
+    name: str
+    kind: str
+    cells: Mapping[str, Cell]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One benchmark. `columns` maps the key of a cell to its title, in the order of printing."""
+
+    name: str
+    title: str
+    columns: Mapping[str, str]
+    rows: Sequence[Row]
+    goal: str = ""
+    reached: bool | None = None
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def with_ratio(rows: Sequence[Row], key: str) -> list[Row]:
+    """Returns the rows with a ratio to gittrack, or to the first row where that is not there."""
+    bases = [row for row in rows if row.kind == "ours"] or rows[:1]
+    base = bases[0].cells.get(key) if bases else None
+    if not isinstance(base, float | int) or base <= 0:
+        return list(rows)
+    ratios = []
+    for row in rows:
+        value = row.cells.get(key)
+        ratio = f"{figure(value / base)}x" if isinstance(value, float | int) else None
+        ratios.append(replace(row, cells={**row.cells, "ratio": ratio}))
+    return ratios
+
+
+def ours(rows: Sequence[Row], key: str) -> float | None:
+    """Returns gittrack's figure."""
+    for row in rows:
+        value = row.cells.get(key)
+        if row.kind == "ours" and isinstance(value, float | int):
+            return value
+    return None
+
+
+def figure(value: Cell) -> str:
+    """Returns a figure with as many digits as mean something."""
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def grid(table: Table) -> list[list[str]]:
+    """Returns the cells as text, the titles first; a column that says nothing is left out."""
+    keys = [key for key in table.columns if any(row.cells.get(key) is not None for row in table.rows)]
+    lines = [["", *(table.columns[key] for key in keys)]]
+    lines += [[row.name, *(figure(row.cells.get(key)) for key in keys)] for row in table.rows]
+    if any(row.note for row in table.rows):
+        for line, note in zip(lines, ["", *(row.note for row in table.rows)], strict=True):
+            line.append(note)
+    return lines
+
+
+def verdict(table: Table) -> str:
+    """Returns the goal and whether it was reached."""
+    if not table.goal:
+        return ""
+    answer = {True: "reached", False: "MISSED", None: "not measured"}[table.reached]
+    return f"to reach: {table.goal}: {answer}"
+
+
+def as_text(table: Table) -> str:
+    """Returns the table for a terminal: names to the left, figures to the right."""
+    lines = grid(table)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    noted = any(row.note for row in table.rows)
+    out = [f"{table.name}: {table.title}"]
+    for line in lines:
+        cells = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
+        cells[0] = line[0].ljust(widths[0])
+        if noted:
+            cells[-1] = line[-1]
+        out.append("  " + "  ".join(cells).rstrip())
+    out += [f"  {text}" for text in (*table.notes, verdict(table)) if text]
+    return "\n".join(out)
+
+
+def as_markdown(facts: Mapping[str, str], tables: Sequence[Table]) -> str:
+    """Returns the tables for a page of the docs."""
+    out = [f"Measured by `make bench` on {'; '.join(facts.values())}.", ""]
+    for table in tables:
+        head, *body = grid(table)
+        rule = [":--", *("--:" for _ in head[1:])]
+        if any(row.note for row in table.rows):
+            rule[-1] = ":--"
+        said = [f"- {text}" for text in (*table.notes, verdict(table)) if text]
+        cells = [head, rule, *body]
+        out += [f"## {table.name}: {table.title}", ""]
+        out += [f"| {' | '.join(line)} |" for line in cells]
+        out += ["", *said, ""]
+    return "\n".join(out).rstrip() + "\n"
+
+
+def as_json(facts: Mapping[str, str], tables: Sequence[Table]) -> dict[str, Any]:
+    """Returns everything for a program, figures as they were measured."""
+    return {
+        "version": 1,
+        "machine": dict(facts),
+        "benchmarks": [
+            {
+                "name": table.name,
+                "title": table.title,
+                "columns": dict(table.columns),
+                "rows": [{"name": row.name, "kind": row.kind, "note": row.note, **row.cells} for row in table.rows],
+                "goal": table.goal,
+                "reached": table.reached,
+                "notes": list(table.notes),
+            }
+            for table in tables
+        ],
+    }
+
+
+def heading(facts: Mapping[str, str]) -> str:
+    """Returns the lines above the first table."""
+    return "\n".join(facts.values())
+
+
+def absent(names: Sequence[str], *, peers_given: bool) -> str:
+    """Returns which tools are not measured."""
+    if not names:
+        return ""
+    hint = "" if peers_given else " (`--peers DIR` names their environments)"
+    return f"not installed, left out: {', '.join(names)}{hint}"

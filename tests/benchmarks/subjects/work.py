@@ -1,0 +1,217 @@
+"""The work itself, the same lines for every tool.
+
+A slow tool would take hours for what a fast one does in a second.
+So each verb stops at `limit_s` and says how far it came; who prints it scales, and says so."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import time
+from array import array
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .gitfloor import GitFloor, git_processes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from . import Live, Subject
+
+METRICS = [f"m{place}" for place in range(10)]
+PARAMS = {f"p{place}": place / 7 for place in range(20)}
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class OpenStore(Protocol):
+    """Makes the subject, its store in a folder."""
+
+    def __call__(self, folder: Path, /) -> Subject: ...
+
+
+def main(open_store: OpenStore, *, verb: str, result: str, options: str) -> None:
+    """Does one verb in the current folder and writes what it measured as JSON."""
+    subject = open_store(Path.cwd())
+    measured = VERBS[verb](subject, **json.loads(options))
+    Path(result).write_text(json.dumps(measured))
+
+
+def values(step: int) -> dict[str, float]:
+    """Returns the metrics of one step: always new objects, never the same number twice."""
+    return {name: step + (place + 1) / 13 for place, name in enumerate(METRICS)}
+
+
+def prepare(subject: Subject) -> dict[str, Any]:
+    """Records one empty run, so that nobody is charged for making the store."""
+    subject.record({}, lambda _live: None)
+    return {}
+
+
+def log(subject: Subject, *, calls: int, limit_s: float) -> dict[str, Any]:
+    """Times each `log()`, and what the process grew by after the first tenth of them."""
+    laps = array("q", bytes(8 * calls))
+    found: dict[str, Any] = {}
+
+    def body(live: Live) -> None:
+        clock = time.perf_counter_ns
+        write = live.log
+        stop = time.monotonic_ns() + int(limit_s * 1e9)
+        settled, resident = calls // 10, 0
+        done = 0
+        for step in range(calls):
+            metrics = values(step)
+            start = clock()
+            write(metrics, step=step)
+            laps[step] = clock() - start
+            done += 1
+            if step == settled:
+                gc.collect()
+                resident = resident_bytes()
+            if step % 16 == 0 and time.monotonic_ns() > stop:
+                break
+        measured = done - settled - 1
+        grown = (resident_bytes() - resident) / measured if measured > settled else None
+        found.update(calls=done, grown_per_call=grown)
+
+    subject.record(PARAMS, body)
+    ordered = sorted(laps[: found["calls"]])
+    for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999)):
+        found[name] = ordered[min(len(ordered) - 1, int(share * len(ordered)))] / 1e3
+    return found
+
+
+def resident_bytes() -> int:
+    """Returns the memory that this process holds; 0 where there is no /proc."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+    except OSError:
+        return 0
+
+
+def steps(subject: Subject, *, count: int, limit_s: float) -> dict[str, Any]:
+    """Times a training loop that does nothing but log, and its three parts."""
+    marks: list[float] = []
+    done = 0
+
+    def body(live: Live) -> None:
+        nonlocal done
+        marks.append(time.perf_counter())
+        stop = time.monotonic() + limit_s
+        for step in range(count):
+            live.log(values(step), step=step)
+            done += 1
+            if step % 16 == 0 and time.monotonic() > stop:
+                break
+        marks.append(time.perf_counter())
+
+    began = time.perf_counter()
+    subject.record(PARAMS, body)
+    ended = time.perf_counter()
+    return {
+        "done": done,
+        "init_s": marks[0] - began,
+        "loop_s": marks[1] - marks[0],
+        "finish_s": ended - marks[1],
+    }
+
+
+def finish(subject: Subject, *, rounds: int, count: int) -> dict[str, Any]:
+    """Times the end of a run alone, in turns with what git and the disk need for as much."""
+    floor = GitFloor(Path("out") / "floor.git")
+    laps: dict[str, list[float]] = {"finish": []}
+    for turn in range(rounds):
+        laps["finish"].append(finish_once(subject, count))
+        for name, seconds in floor.measure(turn, count).items():
+            laps.setdefault(name, []).append(seconds)
+    traced = [traced_finish(subject, count) for _ in range(min(5, rounds))]
+    return {"laps": laps, "pack_bytes": floor.pack_bytes, "git": traced}
+
+
+def finish_once(subject: Subject, count: int) -> float:
+    """Returns the seconds that finish() takes for a run of so many steps."""
+    ended = 0.0
+
+    def body(live: Live) -> None:
+        nonlocal ended
+        for step in range(count):
+            live.log(values(step), step=step)
+        ended = time.perf_counter()
+
+    subject.record(PARAMS, body)
+    return time.perf_counter() - ended
+
+
+def traced_finish(subject: Subject, count: int) -> tuple[int, float]:
+    """Returns how many git processes one finish() starts, and the seconds that they run."""
+    with git_processes() as (begin, count_and_seconds):
+
+        def body(live: Live) -> None:
+            for step in range(count):
+                live.log(values(step), step=step)
+            begin()
+
+        subject.record(PARAMS, body)
+        return count_and_seconds()
+
+
+def loop(subject: Subject, *, runs: int, limit_s: float) -> dict[str, Any]:
+    """Records runs one after the other in one process, each with a file of its own bytes."""
+    artifact = Path("out") / "model.bin"
+
+    def body(live: Live) -> None:
+        for step in range(10):
+            live.log(values(step), step=step)
+        if live.log_artifact is not None:
+            artifact.write_bytes(os.urandom(10_000))
+            live.log_artifact(artifact)
+
+    began = time.perf_counter()
+    done = 0
+    while done < runs and time.perf_counter() - began < limit_s:
+        subject.record({**PARAMS, "run": done}, body)
+        done += 1
+    return {"done": done, "seconds": time.perf_counter() - began}
+
+
+def kill(subject: Subject, *, ledger: str, pause_s: float, calls: int) -> dict[str, Any]:
+    """Logs until it is killed, and notes outside of itself which call has returned."""
+    handle = os.open(ledger, os.O_WRONLY)
+
+    def body(live: Live) -> None:
+        for step in range(calls):
+            live.log(values(step), step=step)
+            os.pwrite(handle, (step + 1).to_bytes(8, "little"), 0)
+            if pause_s:
+                time.sleep(pause_s)
+        time.sleep(600)
+
+    subject.record({"killed": 1}, body)
+    return {}
+
+
+def count(subject: Subject, *, acknowledged: int) -> dict[str, Any]:
+    """Counts the acknowledged points that are not there, or not as they were logged."""
+    found = subject.read()
+    lost = 0
+    for step in range(acknowledged):
+        row = found.points.get(step, {})
+        lost += sum(not same(row.get(name), value) for name, value in values(step).items())
+    return {"lost": lost, "status": found.status}
+
+
+def same(stored: float | None, logged: float) -> bool:
+    """Returns whether a point is the one that was logged; some tools keep single precision."""
+    return stored is not None and abs(stored - logged) <= abs(logged) * 1e-6
+
+
+VERBS: dict[str, Callable[..., dict[str, Any]]] = {
+    "prepare": prepare,
+    "log": log,
+    "steps": steps,
+    "finish": finish,
+    "loop": loop,
+    "kill": kill,
+    "count": count,
+}
