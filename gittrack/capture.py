@@ -21,7 +21,7 @@ from typing import Any
 
 from gittrack import __version__, packs, redact
 from gittrack.codec import tree
-from gittrack.config import Settings
+from gittrack.settings import Settings
 from gittrack.errors import GitFailed, UsageError
 from gittrack.git import Git
 from gittrack.model import Code, Omitted

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from gittrack.codec.tree import Kind
+from gittrack.codec.tree import Kind, make_object
 from gittrack.errors import DataRefused, GitFailed, NotARepository
 from gittrack.refname import Oid
 
@@ -193,6 +193,15 @@ class Git:
         """Returns how many commits that are no joins are reachable from `tip` and not from `without`."""
         args = ("--count", "--invert-grep", "--grep=^Join: 1$", tip, f"^{without}")
         return int(self.ask("rev-list", *args))
+
+    def is_ancestor(self, old: Oid, new: Oid) -> bool:
+        """Tells whether `old` is reachable from `new`."""
+        return self.run("merge-base", "--is-ancestor", old, new).returncode == 0
+
+    @property
+    def empty_tree(self) -> Oid:
+        """The id of the tree without entries."""
+        return make_object("tree", b"", algorithm=self.place.algorithm).oid
 
     # Writing ----------------------------------------------------------------------------------------------------
 

@@ -160,13 +160,14 @@ class Writer:
     `append` is one write: when it returns, the bytes survive the death of the process. A side thread syncs them to
     the disk within a second. Errors of the disk come out of `append` as OSError; the caller counts them."""
 
-    def __init__(self, folder: Path, *, rank: int | None = None, detached: bool = False) -> None:
+    def __init__(self, folder: Path, *, rank: int | None = None, shared: bool = False) -> None:
         self.folder = folder
         self.fd = -1
-        self._create()
-        identity = process_identity() | ({"rank": rank} if rank is not None else {})
-        self.append(frame.encode_json(b"H", {"detached": True} if detached else identity))
-        self._dirty = True
+        if shared:
+            self._join()
+        else:
+            self._create()
+            self.append(frame.encode_json(b"H", process_identity() | ({"rank": rank} if rank is not None else {})))
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._named = False
@@ -182,6 +183,13 @@ class Writer:
                 number += 1
             else:
                 return
+
+    def _join(self) -> None:
+        """Opens the one journal that commands append to, a call each; no process owns it."""
+        self.path = self.folder / "0.journal"
+        self.fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if os.fstat(self.fd).st_size == 0:
+            self.append(frame.encode_json(b"H", {"detached": True}))
 
     def append(self, data: bytes) -> None:
         """Writes whole frames; raises OSError if the disk does not take them."""

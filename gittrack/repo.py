@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from gittrack import config
 from gittrack.git import Git, Place, discover
 from gittrack.refname import RunId, new_run_id, new_run_name
+from gittrack.settings import Settings, environment, identity, read_settings, signature
 
 _random = random.SystemRandom()
 _places: dict[tuple[object, ...], Place] = {}
-_settings: dict[tuple[object, ...], config.Settings] = {}
+_settings: dict[tuple[object, ...], Settings] = {}
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,18 @@ class Repo:
     git: Git
 
     @cached_property
-    def settings(self) -> config.Settings:
+    def settings(self) -> Settings:
         """git config and environment; read again only when one of the usual files changed."""
-        key = (self.git.place.git_dir, config.signature(self.git))
+        key = (self.git.place.git_dir, signature(self.git))
         if key not in _settings:
             _settings.clear()
-            _settings[key] = config.read_settings(self.git)
+            _settings[key] = read_settings(self.git)
         return _settings[key]
 
     @cached_property
     def author(self) -> str:
         """`Name <address>` of the user."""
-        return config.identity(self.settings)
+        return identity(self.settings)
 
     @property
     def sign(self) -> bool:
@@ -57,7 +57,7 @@ def open_repo(directory: Path | None = None) -> Repo:
     """Returns the repository at `directory`, by default the current one; raises NotARepository.
 
     What git answered is remembered while directory and git's variables are the same."""
-    environ = config.environment()
+    environ = environment()
     where = Path(directory or os.getcwd())
     key = (str(where), *sorted(item for item in environ.items() if item[0].startswith("GIT_")))
     place = _places.get(key)
@@ -70,7 +70,7 @@ def detached_repo() -> Repo:
     """Returns the bare repository in the user's data folder, for runs that were recorded outside any repository.
 
     Raises OSError or GitFailed if it cannot be made."""
-    environ = config.environment()
+    environ = environment()
     home = Path(environ.get("XDG_DATA_HOME") or Path(environ.get("HOME", "/")) / ".local" / "share")
     path = home / "gittrack" / "detached.git"
     common = {key: value for key, value in environ.items() if key not in ("GIT_DIR", "GIT_WORK_TREE")}

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from gittrack import capture, config, index, journal, query, redact, repo, seal, store
+from gittrack import capture, index, journal, query, redact, repo, seal, settings, store
 from gittrack.codec import manifest, yaml12
 from gittrack.errors import GittrackError, NotFound, UsageError
 from gittrack.git import Update
@@ -107,7 +107,7 @@ def _parent_id(parent: ActiveRun | str | None) -> str | None:
 def _start(
     wanted: dict[str, Any], params: Mapping[str, Any], *, identifier: str | None, resume: bool | str | None, disabled: bool
 ) -> ActiveRun:
-    environ = config.environment()
+    environ = settings.environment()
     if disabled or environ.get("GITTRACK_MODE") == "disabled":
         return _disabled(wanted, params)
     place = _open()
@@ -256,6 +256,23 @@ def _record(place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, iden
     return run
 
 
+def open_run(place: Repo, folder: Path, *, shared: bool = False) -> ActiveRun:
+    """Returns the run in a live folder, to write to; shared: several processes write to one journal, a call each."""
+    header = journal.read_header(folder)
+    if not shared:
+        return ActiveRun(place, folder, header)
+    live = journal.read(folder)
+    steps = [point[0] for item in live.journals.values() for point in item.points]
+    run = ActiveRun(place, folder, header, shared=True, next_step=steps[-1] + 1 if steps else 0)
+    for item in live.journals.values():
+        for note in item.notes:
+            if note.get("k") == "params":
+                run.config.merge(note["v"])
+            elif note.get("k") == "state":
+                run.restore(note["v"])
+    return run
+
+
 def create(  # noqa: PLR0913 - each is a part of the run's beginning
     place: Repo,
     wanted: Mapping[str, Any],
@@ -281,7 +298,7 @@ def create(  # noqa: PLR0913 - each is a part of the run's beginning
         "created": now,
         "author": place.author,
         "host": journal.process_identity()["host"],
-        "user": config.user_name(),
+        "user": settings.user_name(),
         "pid": os.getpid(),
         "command": command,
         "directory": _directory(git.place.work_tree),

@@ -21,7 +21,7 @@ from gittrack.codec import frame
 from gittrack.errors import GittrackError
 from gittrack.model import Goal, Run
 from gittrack.refname import RunId
-from gittrack.repo import Repo
+from gittrack.repo import Repo, random_bits
 from gittrack.terminal import printable
 from gittrack.views import Params, Summary, as_mapping
 
@@ -64,6 +64,7 @@ class ActiveRun:
         header: Mapping[str, Any],
         *,
         attached: bool = False,
+        shared: bool = False,
         resumed: bool = False,
         next_step: int = 0,
         params: Mapping[str, Any] | None = None,
@@ -76,6 +77,7 @@ class ActiveRun:
         self._repo = repo
         self._header = header
         self._attached = attached
+        self._shared = shared
         self._owner = True
         self._lock = threading.RLock()
         self._name = str(header["name"])
@@ -84,7 +86,8 @@ class ActiveRun:
         self._group = header.get("group")
         self._created = float(header["created"])
         self._schemas: dict[tuple[Any, ...], _Schema] = {}
-        self._numbers = 0
+        # Schema numbers are unique in a journal; where processes share one, each begins somewhere else.
+        self._numbers = random_bits() % (1 << 31) if shared else 0
         self._fast: set[type] = {float, bool}
         self._step = next_step
         self._order = 0
@@ -189,7 +192,7 @@ class ActiveRun:
 
     def _open(self) -> None:
         try:
-            self._writer = journal.Writer(self.folder)
+            self._writer = journal.Writer(self.folder, shared=self._shared)
         except OSError as exc:
             self._lost("open", f"cannot write to '{self.folder}' ({exc.strerror}); values are dropped")
 
@@ -471,6 +474,23 @@ class ActiveRun:
         if quiet is False or (quiet is None and _is_terminal()):
             say(f"run {self._name} {status}: git track show {self._name}")
         return self.sealed
+
+    def close(self) -> None:
+        """Stops writing without ending the run: another process goes on with it."""
+        with self._lock:
+            if self._counts:
+                self._note("count", v=self._counts)
+            self._done = True
+            if self._writer:
+                self._writer.sync()
+                self._writer.close()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes over name, tags, notes and group that another process set."""
+        self._name = state.get("name", self._name)
+        self._tags = tuple(state.get("tags", self._tags))
+        self._notes = state.get("notes", self._notes)
+        self._group = state.get("group", self._group)
 
     def child(self, **arguments: Any) -> ActiveRun:
         """Starts a run that belongs to this one (a fold, a trial); takes what `init` takes."""

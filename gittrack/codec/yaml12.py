@@ -170,7 +170,7 @@ class _Reader:
         if event.tag is not None and event.tag != "!":
             raise _refused(self.name, "tags are not allowed")
         if isinstance(event, yaml.ScalarEvent):
-            return resolve(event.value) if event.implicit[0] and event.style is None else event.value
+            return resolve(event.value) if event.implicit[0] and not event.style else event.value
         if isinstance(event, yaml.SequenceStartEvent):
             items = []
             while not isinstance(event := self.next(), yaml.SequenceEndEvent):
@@ -185,7 +185,7 @@ class _Reader:
                 raise _refused(self.name, "a key is not a text")
             self.node(event, depth + 1)  # for its limits
             key = event.value
-            if key == "<<" and event.style is None:
+            if key == "<<" and not event.style:
                 raise _refused(self.name, "merge keys are not allowed")
             if key in found:
                 raise _refused(self.name, f"key '{key}' twice")

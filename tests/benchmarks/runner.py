@@ -121,7 +121,8 @@ class Bench:
         wall = time.perf_counter() - began
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            raise WorkFailedError(f"'{verb}': {lines[-1][:200]}")
+            told = [line for line in lines if line.startswith(("error:", "fatal:"))] or lines[-1:]
+            raise WorkFailedError(f"'{verb}': {told[0][:200]}")
         return Done(json.loads(result.read_text()), wall)
 
     def words(self, tool: Installed, verb: str, result: Path, options: Mapping[str, object]) -> list[str]:

@@ -60,6 +60,7 @@ def recorded(bench: Bench) -> list[Recording]:
     runs, limit = bench.size(RUNS, 40), bench.size(120, 8)
     for tool, folder in bench.stores("loop").values():
         bench.say(f"loop: {runs:,} runs or {limit} s, {tool.name}")
+        bench.box.git(folder, "gc", "--quiet")  # or packing the project would count as ours
         before = sandbox.size(folder)
         try:
             data = bench.work(tool, "loop", folder, runs=runs, limit_s=limit).data

@@ -33,9 +33,9 @@ class GitFloor:
         self.pack_bytes = 0
         git("init", "--quiet", "--bare", "--object-format=sha1", str(folder))
 
-    def measure(self, turn: int, rows: int) -> dict[str, float]:
+    def measure(self, turn: int, table: str) -> dict[str, float]:
         """Returns the seconds of each floor, once."""
-        pack, commit = run_as_pack(turn, rows)
+        pack, commit = run_as_pack(turn, table)
         self.pack_bytes = len(pack)
         at = ("--git-dir", str(self.folder))
         return {
@@ -73,11 +73,11 @@ def write_synced(file: Path, data: bytes) -> None:
     os.close(handle)
 
 
-def run_as_pack(turn: int, rows: int) -> tuple[bytes, str]:
+def run_as_pack(turn: int, table: str) -> tuple[bytes, str]:
     """Returns a pack with the objects of a run of ten metrics, and the id of its commit."""
     source = random.Random(turn)
-    table = "\n".join("\t".join([str(row), *(repr(source.random()) for _ in range(10))]) for row in range(rows))
-    blobs = [table.encode(), *(source.randbytes(900).hex().encode() for _ in range(12))]
+    history = f"{turn}\n{table}".encode()
+    blobs = [history, *(source.randbytes(900).hex().encode() for _ in range(12))]
     entries = b"".join(
         f"100644 file{place:02}\0".encode() + bytes.fromhex(object_id(BLOB, blob)) for place, blob in enumerate(blobs)
     )
@@ -108,18 +108,22 @@ def header(kind: int, size: int) -> bytes:
 
 @contextmanager
 def git_processes() -> Iterator[tuple[Callable[[], None], Callable[[], tuple[int, float]]]]:
-    """Lets git itself say how often it was started, and for how long it ran."""
+    """Lets git itself say how often it was started after a moment, and how long that ran."""
     with tempfile.TemporaryDirectory() as folder:
+        earlier: set[Path] = set()
 
         def begin() -> None:
-            os.environ["GIT_TRACE2_EVENT"] = folder
+            earlier.update(Path(folder).iterdir())
 
-        def count_and_seconds() -> tuple[int, float]:
-            events = [json.loads(line) for file in Path(folder).iterdir() for line in file.read_text().splitlines()]
+        def started() -> tuple[int, float]:
+            files = set(Path(folder).iterdir()) - earlier
+            events = [json.loads(line) for file in files for line in file.read_text().splitlines()]
             ends = [event["t_abs"] for event in events if event["event"] == "atexit"]
             return len(ends), sum(ends)
 
+        # From the start of the run: the environment may be read once, by init().
+        os.environ["GIT_TRACE2_EVENT"] = folder
         try:
-            yield begin, count_and_seconds
+            yield begin, started
         finally:
-            os.environ.pop("GIT_TRACE2_EVENT", None)
+            del os.environ["GIT_TRACE2_EVENT"]

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from . import Live, Subject
 
-METRICS = [f"m{place}" for place in range(10)]
+# Multiples of the golden ratio, without their integer part, look like noise and are known beforehand.
+METRICS = {f"m{place}": (place + 1) * 0.6180339887498949 for place in range(10)}
 PARAMS = {f"p{place}": place / 7 for place in range(20)}
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -39,8 +40,8 @@ def main(open_store: OpenStore, *, verb: str, result: str, options: str) -> None
 
 
 def values(step: int) -> dict[str, float]:
-    """Returns the metrics of one step: always new objects, never the same number twice."""
-    return {name: step + (place + 1) / 13 for place, name in enumerate(METRICS)}
+    """Returns the metrics of one step: always new objects, and numbers with all their digits."""
+    return {name: (step + 1) * ratio % 1.0 for name, ratio in METRICS.items()}
 
 
 def prepare(subject: Subject) -> dict[str, Any]:
@@ -120,10 +121,11 @@ def steps(subject: Subject, *, count: int, limit_s: float) -> dict[str, Any]:
 def finish(subject: Subject, *, rounds: int, count: int) -> dict[str, Any]:
     """Times the end of a run alone, in turns with what git and the disk need for as much."""
     floor = GitFloor(Path("out") / "floor.git")
+    rows = ["\t".join([str(step), *map(repr, values(step).values())]) for step in range(count)]
     laps: dict[str, list[float]] = {"finish": []}
     for turn in range(rounds):
         laps["finish"].append(finish_once(subject, count))
-        for name, seconds in floor.measure(turn, count).items():
+        for name, seconds in floor.measure(turn, "\n".join(rows)).items():
             laps.setdefault(name, []).append(seconds)
     traced = [traced_finish(subject, count) for _ in range(min(5, rounds))]
     return {"laps": laps, "pack_bytes": floor.pack_bytes, "git": traced}
@@ -145,7 +147,7 @@ def finish_once(subject: Subject, count: int) -> float:
 
 def traced_finish(subject: Subject, count: int) -> tuple[int, float]:
     """Returns how many git processes one finish() starts, and the seconds that they run."""
-    with git_processes() as (begin, count_and_seconds):
+    with git_processes() as (begin, started):
 
         def body(live: Live) -> None:
             for step in range(count):
@@ -153,7 +155,7 @@ def traced_finish(subject: Subject, count: int) -> tuple[int, float]:
             begin()
 
         subject.record(PARAMS, body)
-        return count_and_seconds()
+        return started()
 
 
 def loop(subject: Subject, *, runs: int, limit_s: float) -> dict[str, Any]:

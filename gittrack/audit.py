@@ -1,0 +1,98 @@
+"""Whether a run is what it says: its record, its tree and its files must agree.
+
+`git fsck` checks git's objects; this checks what they mean."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from gittrack import store
+from gittrack.codec import history as history_codec
+from gittrack.codec import manifest
+from gittrack.codec.record import refused
+from gittrack.draft import summarise
+from gittrack.errors import GittrackError
+from gittrack.git import Git, Objects
+from gittrack.model import Metric, fold
+from gittrack.refname import RUNS, Oid, RunId, run_of
+
+
+def check_all(git: Git) -> Iterator[tuple[str, str]]:
+    """Yields (ref, problem) for every run that is not sound; refs that are no runs are not looked at."""
+    with git.objects() as objects:
+        for ref in git.refs(RUNS):
+            run = run_of(ref.name)
+            if run is not None:
+                yield from ((ref.name, problem) for problem in check(objects, run, ref.oid, oid_bytes=git.place.oid_bytes))
+
+
+def check(objects: Objects, run: RunId, oid: Oid, *, oid_bytes: int) -> Iterator[str]:
+    """Yields what is wrong with a run at a commit."""
+    try:
+        detail = store.read_detail(objects, run, oid, oid_bytes=oid_bytes)
+        yield from _check_record(detail)
+        yield from _check_history(detail)
+        yield from _check_artifacts(detail)
+    except GittrackError as exc:
+        yield f"{exc.message}{': ' + exc.cause if exc.cause else ''}"
+
+
+def _check_record(detail: store.Detail) -> Iterator[str]:
+    run, facts = detail.run, detail.facts
+    state = fold(detail.base, detail.edits)
+    expected = store.with_state(run, state)
+    for name in ("name", "status", "tags", "group", "starred", "deleted", "note"):
+        said, true = getattr(run, name), getattr(expected, name)
+        if said != true and not (name == "note" and str(true or "").startswith(str(said or ""))):
+            yield f"the record says {name} is {said!r:.80}, the tree says {true!r:.80}"
+    for name in ("id", "created", "ended", "author"):
+        if facts.get(name) != getattr(run, name) and not (name == "author" and not run.author):
+            yield f"the record's '{name}' is not that of run.yaml"
+    code = manifest.read_code(facts.get("code"))
+    if (code.commit, code.snapshot, code.dirty) != (run.code.commit, run.code.snapshot, run.code.dirty):
+        yield "the record's code is not that of run.yaml"
+    if not run.more:
+        if repr(detail.params()) != repr(dict(run.params)):
+            yield "the record's params are not those of params.yaml"
+        if _comparable(detail.metrics()) != _comparable(run.metrics):
+            yield "the record's metrics are not those of metrics.yaml"
+
+
+def _comparable(metrics: object) -> str:
+    assert isinstance(metrics, dict)
+    rows = {name: (m.last, m.step, m.min, m.max, m.mean, m.count, m.goal) for name, m in metrics.items()}
+    return repr(rows)
+
+
+def _check_history(detail: store.Detail) -> Iterator[str]:
+    both = [name for name in (history_codec.TEXT_FILE, history_codec.COLUMNS_FILE) if name in detail.files]
+    if len(both) == 2:
+        yield "it has two histories"
+    history = detail.history()
+    points = history.points if history else 0
+    if points != detail.run.points:
+        yield f"the record says {detail.run.points} points, the history has {points}"
+    metrics = detail.metrics()
+    goals = {name: metric.goal for name, metric in metrics.items() if metric.goal}
+    chosen = {name: metric.summary for name, metric in metrics.items() if metric.summary is not None}
+    computed = summarise(history, goals, chosen)
+    for name, metric in metrics.items():
+        if name not in computed or not _close(metric, computed[name]):
+            yield f"metric '{name}' in metrics.yaml is not what the history says"
+
+
+def _close(a: Metric, b: Metric) -> bool:
+    exact = all(repr(getattr(a, name)) == repr(getattr(b, name)) for name in ("min", "max", "count", "nan"))
+    return exact and (repr(a.mean) == repr(b.mean) or abs(a.mean - b.mean) <= 1e-9 * max(abs(a.mean), abs(b.mean)))
+
+
+def _check_artifacts(detail: store.Detail) -> Iterator[str]:
+    listed = {item.path: item for item in detail.artifacts()}
+    stored = {path.removeprefix("artifacts/") for path in detail.files if path.startswith("artifacts/")}
+    for path in sorted(stored ^ set(listed)):
+        yield f"artifact '{path}' is {'not listed' if path in stored else 'missing'}"
+    for path in sorted(stored & set(listed)):
+        content = detail.blob(f"artifacts/{path}")
+        if content is None or len(content) != listed[path].size or hashlib.sha256(content).hexdigest() != listed[path].sha256:
+            yield f"artifact '{path}' is not what artifacts.yaml says"

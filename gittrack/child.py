@@ -1,0 +1,260 @@
+"""A command that is run and recorded: its output passes through untouched, its signals reach it, its end is told.
+
+The child sees a terminal where we have one, stays in our process group (so Ctrl-C and Ctrl-Z work as ever), and what
+it writes is copied byte for byte."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gittrack import redact
+
+HEAD_BYTES = 1024 * 1024
+TAIL_BYTES = 1024 * 1024
+_CHUNK = 65536
+_DRAIN_SECONDS = 5.0
+_FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGCONT", "SIGWINCH")
+
+
+class NotStarted(Exception):
+    """The command could not be started; `exit_code` is 126 or 127, as a shell has it."""
+
+    def __init__(self, exit_code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.exit_code = exit_code
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended: its exit code, or the signal that killed it."""
+
+    exit_code: int | None
+    signal: str | None
+
+    @property
+    def status(self) -> str:
+        """`finished`, `failed`, `interrupted` if somebody ended it, or `crashed` if it was killed or broke down."""
+        if self.signal is None:
+            return "failed" if self.exit_code else "finished"
+        asked = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGXCPU")
+        return "interrupted" if self.signal in asked else "crashed"
+
+    @property
+    def code_for_shell(self) -> int:
+        """What we exit with: the child's own code, or 128 and the signal's number."""
+        return 128 + signal.Signals[self.signal] if self.signal else self.exit_code or 0
+
+
+class Log:
+    """The first and the last MiB of what a command printed, written as it comes; safe from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("wb")
+        self._lock = threading.Lock()
+        self._written = 0
+        self._dropped = 0
+        self._tail: deque[bytes] = deque()
+        self._tail_size = 0
+
+    def write(self, data: bytes) -> None:
+        """Keeps a piece of output; never raises, for the command goes on if our disk is full."""
+        with self._lock, contextlib.suppress(OSError):
+            room = HEAD_BYTES - self._written
+            if room > 0:
+                self._file.write(data[:room])
+                self._file.flush()
+                self._written += min(room, len(data))
+                data = data[room:]
+            if data:
+                self._tail.append(data)
+                self._tail_size += len(data)
+                while self._tail_size - len(self._tail[0]) >= TAIL_BYTES:
+                    gone = self._tail.popleft()
+                    self._tail_size -= len(gone)
+                    self._dropped += len(gone)
+
+    def close(self) -> int:
+        """Completes the file, replaces secrets of known shapes, and returns how many there were."""
+        with self._lock, contextlib.suppress(OSError):
+            if self._dropped:
+                self._file.write(f"\n[... {self._dropped} bytes left out ...]\n".encode())
+            self._file.writelines(self._tail)
+            self._file.close()
+            text, count = redact.text(self.path.read_bytes().decode("utf-8", "surrogateescape"))
+            if count:
+                self.path.write_bytes(text.encode("utf-8", "surrogateescape"))
+            return count
+        return 0
+
+
+def run(command: Sequence[str], *, env: Mapping[str, str], log: Log, started: Callable[[int], None]) -> Ended:
+    """Runs a command to its end; raises NotStarted. `started` is called with its pid.
+
+    Signals that were sent to us are passed on; those of the terminal reach the child by themselves."""
+    path = shutil.which(command[0], path=env.get("PATH"))
+    if path is None:
+        raise NotStarted(127, "no such command")
+    numbers = {getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)}
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, numbers | {signal.SIGCHLD})
+    taps = [_Tap(sys.__stdout__, 1, log), _Tap(sys.__stderr__, 2, log)]
+    try:
+        process = subprocess.Popen(  # the user's own command
+            command,
+            executable=path,
+            env=env,
+            stdout=taps[0].child_end,
+            stderr=taps[1].child_end,
+            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, old),  # noqa: PLW1509 - no thread runs yet
+        )
+    except OSError as exc:
+        for tap in taps:
+            tap.abandon()
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
+        code = 127 if isinstance(exc, FileNotFoundError) else 126
+        raise NotStarted(code, exc.strerror or str(exc)) from exc
+    for tap in taps:
+        tap.start()
+    started(process.pid)
+    try:
+        _wait(process, numbers, taps)
+    finally:
+        for tap in taps:
+            tap.finish()
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
+    code = process.returncode
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return Ended(None, signal.Signals(-code).name)
+    return Ended(code, None)
+
+
+def _wait(process: subprocess.Popen[bytes], numbers: set[signal.Signals], taps: Sequence[_Tap]) -> None:
+    """Waits for the child, passing on what people send to us."""
+    while process.poll() is None:
+        found = signal.sigtimedwait(numbers | {signal.SIGCHLD}, 1.0)
+        if found is None or found.si_signo == signal.SIGCHLD:
+            continue
+        if found.si_signo == signal.SIGWINCH:
+            for tap in taps:
+                tap.copy_size()
+        elif found.si_code <= 0:  # sent by a process; what the kernel sends for a terminal reaches the child too
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(found.si_signo)
+
+
+class _Tap:
+    """Copies one stream of the child to ours and to the log; a terminal of its own where ours is one."""
+
+    def __init__(self, stream: object, fd: int, log: Log) -> None:
+        self.fd = fd
+        self.log = log
+        self.thread: threading.Thread | None = None
+        self.is_terminal = os.isatty(fd)
+        if self.is_terminal:
+            import pty
+            import tty
+
+            self.our_end, self.child_end = pty.openpty()
+            tty.setraw(self.child_end)
+            self.copy_size()
+        else:
+            self.our_end, self.child_end = os.pipe()
+            os.set_inheritable(self.child_end, True)
+        del stream
+
+    def copy_size(self) -> None:
+        """Gives the child's terminal the size of ours."""
+        if self.is_terminal:
+            import fcntl
+            import termios
+
+            with contextlib.suppress(OSError):
+                size = fcntl.ioctl(self.fd, termios.TIOCGWINSZ, b"\0" * 8)
+                fcntl.ioctl(self.our_end, termios.TIOCSWINSZ, size)
+
+    def start(self) -> None:
+        """Begins copying; the child has its end now."""
+        os.close(self.child_end)
+        self.thread = threading.Thread(target=self._copy, name=f"gittrack-output-{self.fd}", daemon=True)
+        self.thread.start()
+
+    def _copy(self) -> None:
+        open_ = True
+        while True:
+            try:
+                data = os.read(self.our_end, _CHUNK)
+            except OSError:  # EIO: the last holder of the terminal is gone
+                return
+            if not data:
+                return
+            self.log.write(data)
+            while data and open_:
+                try:
+                    data = data[os.write(self.fd, data) :]
+                except OSError:  # our own reader is gone; the command still runs to its end
+                    open_ = False
+
+    def finish(self) -> None:
+        """Waits until all is copied; a grandchild that keeps the stream open is not waited for long."""
+        if self.thread:
+            self.thread.join(_DRAIN_SECONDS)
+
+    def abandon(self) -> None:
+        """Closes both ends; there is no child."""
+        os.close(self.our_end)
+        os.close(self.child_end)
+
+
+def options_of(command: Sequence[str]) -> dict[str, object]:
+    """Returns the long options of a command line as params: `--lr 0.1`, `--lr=0.1`, `--flag`.
+
+    Values are texts; an option that is given twice has a list."""
+    found: dict[str, object] = {}
+    words = list(command[1:])
+    at = 0
+    while at < len(words):
+        word = words[at]
+        at += 1
+        if word == "--":
+            break
+        if not word.startswith("--"):
+            continue
+        name, equals, value = word[2:].partition("=")
+        if not name:
+            continue
+        if not equals:
+            following = words[at] if at < len(words) else None
+            if following is not None and _is_value(following):
+                value = following
+                at += 1
+            else:
+                value = "true"
+        if name in found:
+            earlier = found[name]
+            found[name] = [*earlier, value] if isinstance(earlier, list) else [earlier, value]
+        else:
+            found[name] = value
+    return found
+
+
+def _is_value(word: str) -> bool:
+    """Tells whether a word is the value of the option before it: no option, or a negative number."""
+    if not word.startswith("-") or word == "-":
+        return True
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,135 @@
+"""The command line: `git track`.
+
+Commands are loaded one at a time, because `git track ls` must feel like `git status`. Only this module prints
+errors and chooses exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+from typing import Any
+
+import click
+
+from gittrack import __version__
+from gittrack.errors import GittrackError
+
+# Each command is a module of gittrack.commands with a `command` in it, and stands in one group of the help.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "set up": ("doctor", "demo"),
+    "record": ("run", "start", "add", "finish"),
+    "look": ("status", "ls", "log", "show", "diff"),
+    "curate": ("tag", "edit", "rm"),
+    "reproduce": ("checkout",),
+    "share": ("fetch", "pull", "push"),
+    "maintain": ("fsck",),
+}
+
+
+class Commands(click.Group):
+    """The group of all commands; knows their names without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for names in GROUPS.values() for name in names]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = import_module(f"gittrack.commands.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and name not in self.list_commands(ctx):
+            import difflib
+
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
+            hint = f"did you mean `git track {near[0]}`?" if near else "see `git track -h`"
+            raise click.UsageError(f"'{name}' is not a git-track command\nhint: {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, names in GROUPS.items():
+            rows = []
+            for name in names:
+                command = self.get_command(ctx, name)
+                if command is not None:
+                    rows.append((name, command.get_short_help_str(80)))
+            with formatter.section(title.capitalize()):
+                formatter.write_dl(rows)
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="git-track %(version)s")
+def cli() -> None:
+    """Track experiments in git: a run is a commit under refs/runs/, shared by push and fetch.
+
+    Record with `git track run -- CMD` or, in Python, `import gittrack`. Look with `git track ls`.
+    `git track demo` shows all of it in a throw-away folder."""
+
+
+def main() -> None:
+    """Runs the command line and exits."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs a command and returns its exit code; every error becomes lines on stderr."""
+    _make_safe(sys.stdout)
+    _make_safe(sys.stderr)
+    try:
+        answer = cli.main(arguments, prog_name="git track", complete_var="_GIT_TRACK_COMPLETE", standalone_mode=False)
+        sys.stdout.flush()
+    except GittrackError as exc:
+        _print(exc.lines())
+        _trace()
+        return exc.exit_code
+    except click.UsageError as exc:
+        message, _, hint = exc.format_message().rstrip(".").partition("\nhint: ")
+        where = exc.ctx.command_path if exc.ctx else "git track"
+        _print([f"error: {message[:1].lower()}{message[1:]}", f"hint: {hint or f'see `{where} -h`'}"])
+        return 2
+    except click.ClickException as exc:
+        _print([f"error: {exc.format_message()}"])
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        _print(["error: interrupted"])
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): that is no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as exc:
+        named = f" '{exc.filename}'" if exc.filename else ""
+        _print([f"error: cannot use{named or ' a file'}", f"cause: {exc.strerror or exc}"])
+        _trace()
+        return 128
+    return answer if isinstance(answer, int) else 0
+
+
+def _make_safe(stream: Any) -> None:
+    """Makes a stream write what it cannot encode as escapes instead of failing."""
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def _print(lines: list[str]) -> None:
+    from gittrack.terminal import printable
+
+    try:
+        sys.stdout.flush()
+    except OSError:
+        pass
+    for line in lines:
+        print(printable(line), file=sys.stderr)
+
+
+def _trace() -> None:
+    if os.environ.get("GITTRACK_TRACE") == "1":
+        traceback.print_exc()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""What commands share: finding the repository, catching up with the world, naming runs, common options."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import click
+
+from gittrack import index, output, query, repo, seal, sync
+from gittrack.errors import GittrackError
+from gittrack.model import Run
+from gittrack.refname import RUNS, Oid, RunId, is_run_id
+from gittrack.repo import Repo
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def open_repo(*, catch_up: bool = True) -> Repo:
+    """Returns the repository here; first commits what dead processes left, and takes in what fetches brought."""
+    place = repo.open_repo()
+    if catch_up:
+        for run in seal.recover(place.git, now=time.time(), sign=place.sign):
+            output.warn(f"recovered run {run.name} ({run.id}): its process died; status {run.status}, {run.points} points")
+        taken = sync.integrate(place.git)
+        for error in taken.refused:
+            report(error, label="warning")
+    return place
+
+
+def report(error: GittrackError, *, label: str = "error") -> None:
+    """Prints an error that does not end the command."""
+    lines = error.lines()
+    output.warn(lines[0].replace("error:", f"{label}:", 1))
+    for line in lines[1:]:
+        output.warn(line)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of a repository, for naming."""
+
+    place: Repo
+    listing: index.Listing
+
+    def commit(self, text: str) -> Oid | None:
+        """Returns the commit that git's own syntax names."""
+        return self.place.git.resolve(text)
+
+    def find(self, text: str) -> Run:
+        """Returns the run that `text` names; raises NotFound or Ambiguous."""
+        return query.find(text, self.listing.runs, commit=self.commit).run
+
+    def find_path(self, text: str) -> query.Named:
+        """Returns the run, and the path in it, that `text` names."""
+        return query.find(text, self.listing.runs, commit=self.commit)
+
+    def find_all(self, texts: Sequence[str]) -> list[Run]:
+        """Returns the runs that several words name, each once, in the order they were named."""
+        found = {run.id: run for text in texts for run in query.find_all(text, self.listing.runs, commit=self.commit)}
+        return list(found.values())
+
+
+def read_runs(place: Repo, *, deleted: bool = False) -> Runs:
+    """Returns all runs; says which could not be read."""
+    listing = index.read(place.git, deleted=deleted)
+    for error in listing.damaged:
+        report(error, label="warning")
+    return Runs(place, listing)
+
+
+def is_live(run: Run) -> bool:
+    """Tells whether a run has no commit yet."""
+    return run.oid is None
+
+
+def short(run: Run | RunId) -> str:
+    """Returns the first letters of an id."""
+    text = run if isinstance(run, str) else run.id
+    return text[:8]
+
+
+def now() -> datetime:
+    """Returns the time."""
+    return datetime.now(UTC)
+
+
+def pager(place: Repo) -> str | None:
+    """Returns git's pager; none if git started one for us already."""
+    if place.git.environ.get("GIT_PAGER_IN_USE") == "true":
+        return None
+    return place.git.run("var", "GIT_PAGER").stdout.decode("utf-8", "replace").strip() or None
+
+
+def screen(place: Repo | None, colour: str | None) -> output.Screen:
+    """Returns where results go, with colour as flag, NO_COLOR, `color.track` and `color.ui` say, in this order."""
+    choice = colour or "auto"
+    if choice == "auto" and place is not None:
+        configured = (place.settings.git("color.track") or place.settings.git("color.ui") or "auto").lower()
+        choice = {"false": "never", "never": "never", "no": "never", "always": "always"}.get(configured, "auto")
+    return output.Screen(colour=choice)
+
+
+def colour_option(function: F) -> F:
+    """Adds `--color`."""
+    return click.option("--color", "colour", type=click.Choice(["auto", "always", "never"]), help="When to use colour.")(function)
+
+
+def require_commit(run: Run) -> Run:
+    """Returns the run if it has a commit; raises GittrackError if it is still being recorded."""
+    if is_live(run):
+        raise GittrackError(f"run '{run.name}' is still being recorded", hint="wait until it ends, or `git track finish` it")
+    return run
+
+
+def short_code(run: Run) -> str:
+    """Returns the code commit as `1a2b3c4`, with `*` if there were uncommitted changes."""
+    if run.code.commit is None:
+        return "*" if run.code.dirty else ""
+    return run.code.commit[:7] + ("*" if run.code.dirty else "")
+
+
+__all__ = ["RUNS", "Runs", "is_run_id"]
+
+
+class JsonCommand(click.Command):
+    """A command whose `--json` may stand alone or name fields (`--json=id,metrics`), and never takes the next word."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses, with a bare `--json` read as one without fields."""
+        end = args.index("--") if "--" in args else len(args)
+        return super().parse_args(ctx, ["--json=" if arg == "--json" else arg for arg in args[:end]] + args[end:])
+
+
+def json_option(function: F) -> F:
+    """Adds `--json[=FIELDS]`."""
+    return click.option("--json", "as_json", metavar="[=FIELDS]", help="Print JSON; FIELDS selects.")(function)
+
+
+def assignments(words: Sequence[str]) -> dict[str, Any]:
+    """Returns `k=v` words as a nested mapping; values are read as YAML 1.2 scalars. Raises UsageError."""
+    from gittrack.codec import yaml12
+    from gittrack.errors import UsageError
+
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise UsageError(f"'{word}' is no param", hint="write it as name=value")
+        found[name] = yaml12.resolve(value)
+    return found

@@ -1,0 +1,105 @@
+"""`git track doctor`: whether everything around is in order."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from gittrack import __version__, output, remote, repo
+from gittrack.commands import common
+from gittrack.errors import GittrackError, NegativeAnswer
+from gittrack.packs import own_packs
+from gittrack.refname import RUNS
+from gittrack.repo import Repo
+
+_OLDEST_GIT = (2, 31)
+_SYNCING_GIT = (2, 36)
+
+
+@click.command("doctor")
+@common.colour_option
+def command(colour: str | None) -> None:
+    """Check git, PATH, the man page, identity, remotes and this repository; exits with 1 if something is wrong."""
+    try:
+        place: Repo | None = repo.open_repo()
+    except GittrackError:
+        place = None
+    screen = common.screen(place, colour)
+    wrong = 0
+    marks = {"ok": output.GREEN, "warn": output.YELLOW, "wrong": output.RED}
+    for kind, text, hint in [*_machine(), *(_repository(place) if place else _nothing())]:
+        wrong += kind == "wrong"
+        screen.print(f"{screen.paint(f'{kind:>5}', marks[kind])}  {output.printable(text)}")
+        if hint and kind != "ok":
+            screen.print(f"       hint: {output.printable(hint)}")
+    if wrong:
+        raise NegativeAnswer(f"{wrong} thing(s) are wrong")
+
+
+def _nothing() -> Iterator[tuple[str, str, str]]:
+    yield "warn", "this is not a git repository", "runs recorded here go to your data folder, without code"
+
+
+def _machine() -> Iterator[tuple[str, str, str]]:
+    yield "ok", f"gittrack {__version__}, Python {sys.version.split()[0]}", ""
+    git = shutil.which("git")
+    if git is None:
+        yield "wrong", "git is not on PATH", "install git 2.36 or newer"
+        return
+    said = subprocess.run([git, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    found = re.search(r"(\d+)\.(\d+)", said)
+    version = (int(found[1]), int(found[2])) if found else (0, 0)
+    if version < _OLDEST_GIT:
+        yield "wrong", f"{said} is too old", "install git 2.36 or newer"
+    elif version < _SYNCING_GIT:
+        yield "warn", f"{said} does not sync refs itself; gittrack does it", "install git 2.36 or newer"
+    else:
+        yield "ok", said, ""
+    here = shutil.which("git-track")
+    if here is None:
+        yield "wrong", "git-track is not on PATH, so `git track` does not work", "activate the environment it is installed in"
+    else:
+        yield "ok", f"git-track is {here}", ""
+    yield _man_page(here)
+
+
+def _man_page(program: str | None) -> tuple[str, str, str]:
+    if shutil.which("man") is None:
+        return "warn", "there is no man command, so `git track --help` shows nothing", "`git track -h` always works"
+    places = [Path(program).parent.parent / "share" / "man"] if program else []
+    places += [Path(path) for path in os.environ.get("MANPATH", "").split(":") if path]
+    places += [Path(sys.prefix) / "share" / "man", Path("/usr/share/man"), Path("/usr/local/share/man")]
+    if any((place / "man1" / name).exists() for place in places for name in ("git-track.1", "git-track.1.gz")):
+        return "ok", "`git track --help` finds its man page", ""
+    return "warn", "the man page of git-track is not where man looks", "`git track -h` always works"
+
+
+def _repository(place: Repo) -> Iterator[tuple[str, str, str]]:
+    git, settings = place.git, place.settings
+    yield "ok", f"repository {git.place.common_dir} ({git.place.algorithm})", ""
+    if settings.git("user.email") or settings.environ.get("GIT_AUTHOR_EMAIL") or settings.environ.get("EMAIL"):
+        yield "ok", f"runs are recorded as {place.author}", ""
+    else:
+        yield "warn", f"git does not know who you are; runs are recorded as {place.author}", "git config user.email you@example.org"
+    if settings.git("alias.track"):
+        yield "warn", "alias.track is set, and git ignores it: a program wins over an alias", "git config --unset alias.track"
+    if not os.access(git.place.common_dir, os.W_OK):
+        yield "wrong", f"'{git.place.common_dir}' is not writable", "runs recorded here go to your data folder, without code"
+    for name in remote.names(settings):
+        mirrored = settings.flag(f"remote.{name}.mirror")
+        if mirrored:
+            yield "warn", f"remote '{name}' is a mirror: a plain push deletes runs there that are not here", f"git config --unset remote.{name}.mirror"
+        bad = [value for key, value in settings.values.items() if key == f"remote.{name}.fetch" and f":{RUNS}" in value]
+        if bad:
+            yield "wrong", f"remote '{name}' fetches straight into {RUNS}: `fetch --prune` would delete runs", f"use +{RUNS}*:refs/gittrack/{name}/runs/*"
+        else:
+            yield "ok", f"remote '{name}'", ""
+    refs, packs = len(git.refs(RUNS)), len(own_packs(git))
+    yield "ok", f"{refs} run(s) in git, {packs} pack(s) of ours", ""

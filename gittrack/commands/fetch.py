@@ -1,0 +1,32 @@
+"""`git track fetch`: runs from a remote."""
+
+from __future__ import annotations
+
+import click
+
+from gittrack import output, remote, sync
+from gittrack.commands import common
+
+
+@click.command("fetch")
+@click.argument("where", required=False, metavar="[REMOTE]")
+def command(where: str | None) -> None:
+    """Fetch the runs of a remote, and join what others changed with what you did."""
+    fetch(where)
+
+
+def fetch(where: str | None) -> None:
+    """Fetches and says what came; a run that breaks the format is named and left out."""
+    place = common.open_repo()
+    branch = place.git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip() or None
+    name = remote.choose(place.settings, where, branch=branch)
+    done = sync.pull(place.git, name)
+    for label, runs in (("new", done.new), ("updated", done.forwarded), ("joined", done.joined)):
+        for run in runs[:20]:
+            print(f"{label} {run}")
+        if len(runs) > 20:
+            print(f"{label} {len(runs) - 20} more")
+    for error in done.refused:
+        common.report(error, label="warning")
+    if not (done.new or done.forwarded or done.joined or done.refused):
+        output.warn("already up to date")

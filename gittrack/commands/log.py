@@ -1,0 +1,60 @@
+"""`git track log`: runs along the history of the code."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import click
+
+from gittrack import output
+from gittrack.commands import common
+from gittrack.errors import NotFound
+from gittrack.model import Run
+
+
+@click.command("log")
+@click.argument("revision", default="HEAD")
+@click.option("-n", "--max-count", type=click.IntRange(min=0), help="Show at most this many commits.")
+@common.colour_option
+def command(revision: str, max_count: int | None, colour: str | None) -> None:
+    """Show the commits of a branch that have runs, with their runs."""
+    place = common.open_repo()
+    known = common.read_runs(place)
+    screen = common.screen(place, colour)
+    if place.git.resolve(revision) is None:
+        raise NotFound(f"git knows no revision '{revision}'")
+    by_commit: dict[str, list[Run]] = defaultdict(list)
+    for run in known.listing.runs:
+        if run.code.commit:
+            by_commit[run.code.commit].append(run)
+    raw = place.git.ask("log", "--format=%H%x00%h%x00%D%x00%s", "--end-of-options", revision)
+    lines: list[str] = []
+    shown = 0
+    for line in raw.decode("utf-8", "replace").splitlines():
+        oid, short, names, subject = line.split("\0", 3)
+        runs = by_commit.pop(oid, [])
+        if not runs:
+            continue
+        if max_count is not None and shown >= max_count:
+            break
+        shown += 1
+        where = screen.paint(f" ({output.printable(names)})", output.CYAN) if names else ""
+        lines += [f"{screen.paint(short, output.YELLOW)}{where} {output.printable(subject)}"]
+        lines += [f"    {_line(screen, run)}" for run in runs]
+    if not lines:
+        output.warn(f"no runs on '{revision}'")
+    elsewhere = sum(len(runs) for runs in by_commit.values())
+    screen.page(lines, common.pager(place)) if lines else None
+    if elsewhere and max_count is None:
+        output.warn(f"{elsewhere} run(s) belong to commits that are not on '{revision}'; `git track ls` lists all")
+
+
+def _line(screen: output.Screen, run: Run) -> str:
+    colour = output.STATUS_COLOURS.get(run.status, "")
+    goals = [(name, metric.best) for name, metric in run.metrics.items() if metric.best is not None]
+    numbers = goals or [(name, metric.last) for name, metric in list(run.metrics.items())[:2]]
+    parts = [screen.paint(common.short(run), output.YELLOW), output.printable(run.name), screen.paint(run.status, colour)]
+    parts += [f"{output.printable(name)} {output.number(value)}" for name, value in numbers[:3]]
+    parts += [f"[{output.printable(', '.join(run.tags))}]"] if run.tags else []
+    parts += ["with uncommitted changes"] if run.code.dirty else []
+    return "  ".join(parts)

@@ -1,0 +1,149 @@
+"""`git track ls`: the runs, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import click
+
+from gittrack import forms, output, query
+from gittrack.commands import common
+from gittrack.errors import UsageError
+from gittrack.model import Run
+
+
+@click.command("ls", cls=common.JsonCommand)
+@click.argument("runs", nargs=-1, metavar="[RUN|tag:TAG|group:GROUP]...")
+@click.option("-n", "--max-count", type=click.IntRange(min=0), help="Show at most this many.")
+@click.option("--sort", default="-created", show_default=True, help="Field to sort by; a '-' in front reverses.")
+@click.option("--columns", help="Columns, separated by commas: fields, params.X, metrics.X[.stat].")
+@click.option("--status", "statuses", multiple=True, help="Only runs with this status.")
+@click.option("--tag", "tags", multiple=True, help="Only runs with this tag.")
+@click.option("--since", help="Only runs created since then, as git understands it ('2 weeks ago').")
+@click.option("-a", "--all", "everything", is_flag=True, help="Also runs that were deleted.")
+@common.json_option
+@click.option("--jsonl", is_flag=True, help="Print one JSON object a line.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with all params and metrics.")
+@click.option("--md", "as_md", is_flag=True, help="Print a Markdown table.")
+@click.option("--format", "template", help="Print each run by a template: %(id) %(params.lr) %(metrics.loss:min).")
+@click.option("-z", "zero", is_flag=True, help="End each run of --format with NUL instead of LF.")
+@common.colour_option
+def command(  # noqa: PLR0913 - one parameter an option
+    runs: tuple[str, ...],
+    max_count: int | None,
+    sort: str,
+    columns: str | None,
+    statuses: tuple[str, ...],
+    tags: tuple[str, ...],
+    since: str | None,
+    everything: bool,
+    as_json: str | None,
+    jsonl: bool,
+    as_csv: bool,
+    as_md: bool,
+    template: str | None,
+    zero: bool,
+    colour: str | None,
+) -> None:
+    """List runs, newest first."""
+    place = common.open_repo()
+    known = common.read_runs(place, deleted=everything)
+    found: list[Run] = known.find_all(runs) if runs else list(known.listing.runs)
+    start = _since(place.git.ask("rev-parse", f"--since={since}").decode()) if since else None
+    found = [
+        run
+        for run in found
+        if (not statuses or run.status in statuses)
+        and set(tags) <= set(run.tags)
+        and (start is None or (then := output.moment(run.created)) is None or then.timestamp() >= start)
+    ]
+    key = query.sort_key(sort)
+    for run in found[:1]:
+        key(run)
+    found = sorted(found, key=key) if sort != "-created" or runs else found
+    found = found[:max_count] if max_count is not None else found
+    screen = common.screen(place, colour)
+    if as_json is not None:
+        objects = [forms.run_object(run) for run in found]
+        screen.print(forms.dump_json(forms.select(objects, as_json) if as_json else objects))
+    elif jsonl:
+        for run in found:
+            screen.print(forms.dump_json(forms.run_object(run), indent=None))
+    elif template is not None:
+        form = forms.formatter(template, now=common.now())
+        screen.stream.write("".join(form(run) + ("\0" if zero else "\n") for run in found))
+    elif as_csv or as_md:
+        heads, rows = _chosen(columns, found) if columns else forms.wide_rows(found)
+        screen.print(forms.dump_csv(heads, rows) if as_csv else forms.dump_markdown(heads, rows))
+    elif not found:
+        if not known.listing.runs:
+            output.warn("no runs yet; record one with `git track run -- CMD`, or `import gittrack` in a script")
+    else:
+        lines = _table(screen, columns, found, now=common.now())
+        screen.page(lines, common.pager(place) if screen.terminal else None)
+
+
+def _since(text: str) -> int:
+    digits = text.strip().rpartition("=")[2]
+    if not digits.isdigit():
+        raise UsageError("git does not understand that date")
+    return int(digits)
+
+
+def _chosen(columns: str, runs: Sequence[Run]) -> tuple[list[str], list[list[object]]]:
+    names = [name.strip() for name in columns.split(",") if name.strip()]
+    return names, [[query.field_of(run, name) for name in names] for run in runs]
+
+
+def _table(screen: output.Screen, columns: str | None, runs: Sequence[Run], *, now: datetime) -> list[str]:
+    """Returns the lines of the table: what every run has, then the metrics and the params that tell runs apart."""
+    if columns:
+        heads, rows = _chosen(columns, runs)
+        cells = [[output.number(cell) for cell in row] for row in rows]
+        numeric = {at for at in range(len(heads)) if any(isinstance(row[at], int | float) for row in rows)}
+        return output.table(screen, heads, cells, right=numeric)
+    metrics, params = _metrics(runs), _varying(runs)
+    heads = ["NAME", "ID", "STATUS", "CREATED", "TIME", "CODE", *metrics, *params, "TAGS"]
+    cells, colours = [], {}
+    for at, run in enumerate(runs):
+        flat = run.flat_params
+        row = [
+            output.printable(run.name) + ("*" if run.starred else ""),
+            common.short(run),
+            run.status if not run.deleted else "deleted",
+            output.ago(run.created, now=now),
+            output.span(run.duration),
+            common.short_code(run),
+        ]
+        row += [output.number(_shown(run, name)) for name in metrics]
+        row += [output.number(flat.get(name)) for name in params]
+        row.append(output.printable(",".join(run.tags)))
+        cells.append(row)
+        colours[at, 1] = (output.YELLOW,)
+        colours[at, 2] = (output.STATUS_COLOURS.get(run.status, ""),)
+    numeric = {4, *range(6, 6 + len(metrics) + len(params))}
+    return output.table(screen, heads, cells, right=numeric, colours=colours)
+
+
+def _metrics(runs: Sequence[Run]) -> list[str]:
+    """Returns the metrics to show: those with a goal first, then the others that are not the machine's."""
+    names = {name: metric.goal for run in runs for name, metric in run.metrics.items()}
+    goals = {name for run in runs for name, metric in run.metrics.items() if metric.goal}
+    return sorted((name for name in names if not name.startswith("system/")), key=lambda name: (name not in goals, name))
+
+
+def _shown(run: Run, name: str) -> float | None:
+    metric = run.metrics.get(name)
+    if metric is None:
+        return None
+    return metric.best if metric.best is not None else metric.last
+
+
+def _varying(runs: Sequence[Run]) -> list[str]:
+    """Returns the params whose values differ between the runs; all of them where there is one run."""
+    flats = [run.flat_params for run in runs]
+    names = {name: None for flat in flats for name in flat}
+    if len(runs) == 1:
+        return list(names)
+    return [name for name in names if len({repr(flat.get(name)) for flat in flats}) > 1]

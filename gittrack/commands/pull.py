@@ -1,0 +1,14 @@
+"""`git track pull`: the same as fetch, under the name that git users look for."""
+
+from __future__ import annotations
+
+import click
+
+from gittrack.commands.fetch import fetch
+
+
+@click.command("pull")
+@click.argument("where", required=False, metavar="[REMOTE]")
+def command(where: str | None) -> None:
+    """Fetch the runs of a remote and take them in; your branch and work tree stay as they are."""
+    fetch(where)

@@ -1,0 +1,82 @@
+"""`git track push`: runs to a remote."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from gittrack import output, remote, sync
+from gittrack.commands import common
+from gittrack.errors import RemoteError, UsageError
+from gittrack.model import Run
+from gittrack.repo import Repo
+
+
+@click.command("push")
+@click.argument("where", required=False, metavar="[REMOTE]")
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would be pushed.")
+@click.option("-y", "--yes", is_flag=True, help="Publish uncommitted files of snapshots without asking.")
+def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool) -> None:
+    """Push runs, with the code they were made from, to a remote.
+
+    By default all that the remote lacks, to track.remote, the branch's push remote, or origin."""
+    place = common.open_repo()
+    known = common.read_runs(place, deleted=True)
+    if where and where not in remote.names(place.settings) and not remote.is_address(where):
+        runs, where = (where, *runs), None  # `git track push RUN`
+    name = remote.choose(place.settings, where, branch=_branch(place))
+    wanted = known.find_all(runs) if runs else [run for run in known.listing.runs if run.oid]
+    by_id = {run.id: common.require_commit(run) for run in wanted}
+    pending = [(run, tip) for run, tip in sync.unpushed(place.git, name) if run in by_id]
+    if not pending:
+        output.warn("everything up-to-date")
+        return
+    pending = _agree(place, name, pending, by_id, yes=yes or dry_run)
+    if dry_run:
+        for run, _ in pending:
+            print(f"would push {run} {output.printable(by_id[run].name)}")
+        return
+    if not pending:
+        return
+    done = sync.push(place.git, name, pending)
+    for run in done.taken:
+        print(f"pushed {run} {output.printable(by_id[run].name)}")
+    for run in done.joined:
+        output.warn(f"joined {run} with the edits of others")
+    if done.refused:
+        for run, reason in done.refused:
+            output.warn(f"refused {run} {by_id[run].name}: {reason}")
+        raise RemoteError(
+            f"'{name}' refused {len(done.refused)} of {len(pending)} runs",
+            cause=done.refused[0][1],
+            hint="everything is kept here; `git track push` tries again",
+        )
+
+
+def _branch(place: Repo) -> str | None:
+    return place.git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip() or None
+
+
+def _agree(place: Repo, name: str, pending: list, by_id: dict[str, Run], *, yes: bool) -> list:  # type: ignore[type-arg]
+    """Returns what may be pushed, after saying what code goes out with it and asking about uncommitted files."""
+    what = sync.publication(place.git, name, {run: by_id[run].code for run, _ in pending})
+    if what.commits:
+        output.warn(f"publishing {what.commits} commit(s) of code that '{name}' does not have yet")
+    if not what.snapshots:
+        return pending
+    policy = place.settings.choice("publishSnapshots", "ask", "true", "false")
+    files = sorted({path for paths in what.snapshots.values() for path in paths})
+    listed = ", ".join(files[:20]) + (f" and {len(files) - 20} more" if len(files) > 20 else "")
+    if policy == "false":
+        output.warn(f"left out {len(what.snapshots)} run(s) with uncommitted files (track.publishSnapshots is false)")
+        return [(run, tip) for run, tip in pending if run not in what.snapshots]
+    if policy == "ask":
+        output.warn(f"publishing uncommitted files with {len(what.snapshots)} run(s): {listed}")
+        if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+            if not click.confirm("publish them?", default=False, err=True):
+                raise UsageError("nothing was pushed", hint="commit the files, or set track.publishSnapshots")
+        else:
+            output.warn("hint: set track.publishSnapshots to true or false to decide once and for all")
+    return pending

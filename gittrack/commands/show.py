@@ -1,0 +1,194 @@
+"""`git track show`: one run, or a file in it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from gittrack import forms, journal, output, seal, store
+from gittrack.codec import manifest
+from gittrack.commands import common
+from gittrack.errors import NotFound
+from gittrack.model import Event, Metric, Run
+from gittrack.query import Named
+from gittrack.terminal import printable, printable_lines
+
+
+@click.command("show", cls=common.JsonCommand)
+@click.argument("runs", nargs=-1, metavar="[RUN|RUN:PATH]...")
+@common.json_option
+@common.colour_option
+def command(runs: tuple[str, ...], as_json: str | None, colour: str | None) -> None:
+    """Show a run (by default the newest), or a file in it.
+
+    RUN:params.yaml prints a file of the run; RUN:artifacts/ lists a folder."""
+    place = common.open_repo()
+    known = common.read_runs(place, deleted=True)
+    screen = common.screen(place, colour)
+    lines: list[str] = []
+    for text in runs or ("@",):
+        named = known.find_path(text)
+        if named.path is not None:
+            _show_path(place, named, screen)
+            continue
+        facts = describe(place, named.run)
+        if as_json is not None:
+            screen.print(forms.dump_json(forms.select([facts], as_json)[0] if as_json else facts))
+            continue
+        if lines:
+            lines.append("")
+        lines += list(_text(screen, named.run, facts))
+    if lines:
+        screen.page(lines, common.pager(place) if screen.terminal else None)
+
+
+def describe(place: Any, run: Run) -> dict[str, Any]:
+    """Returns everything that is known of a run, as `show --json` prints it."""
+    facts = forms.run_object(run)
+    if run.oid is None:
+        live = journal.read(seal.live_root(place.git) / run.id)
+        return facts | {"files": [], "facts": live.header}
+    with place.git.objects() as objects:
+        detail = store.read_detail(objects, run.id, run.oid, oid_bytes=place.git.place.oid_bytes)
+        environment = detail.blob("env/environment.yaml", limit=store.MAX_YAML)
+        facts["params_nested"] = detail.params()
+        facts["metrics"] = {name: forms.metric_object(metric) for name, metric in detail.metrics().items()}
+        facts["artifacts"] = {item.path: manifest.artifact_facts(item) for item in detail.artifacts()}
+        facts["events"] = [_event(event) for event in detail.events()[-200:]]
+        facts["notes"] = list(detail.notes)
+        facts["edits"] = [{"author": e.author, "time": e.time, **e.changes} for e in detail.edits]
+        facts["files"] = sorted(detail.files)
+        facts["facts"] = dict(detail.facts)
+        if environment is not None:
+            from gittrack.codec import yaml12
+
+            facts["environment"] = yaml12.decode(environment, name="env/environment.yaml")
+    return facts
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {"step": event.step, "time": event.time, "key": event.key, "value": event.value, "kind": event.kind}
+
+
+def _show_path(place: Any, named: Named, screen: output.Screen) -> None:
+    """Prints a file of a run: as it is to a pipe, escaped to a terminal; a folder is listed."""
+    run = common.require_commit(named.run)
+    path = (named.path or "").strip("/")
+    with place.git.objects() as objects:
+        detail = store.read_detail(objects, run.id, str(run.oid), oid_bytes=place.git.place.oid_bytes)
+        content = detail.blob(path)
+    if content is None:
+        below = sorted(name for name in detail.files if not path or name.startswith(path + "/"))
+        if not below:
+            hint = "files: " + ", ".join(sorted(detail.files)[:12])
+            raise NotFound(f"run '{run.name}' has no file '{path}'", hint=hint)
+        screen.print([printable(name) for name in below])
+        return
+    if not screen.terminal:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        return
+    if b"\0" in content[:8000]:
+        screen.print(f"binary file, {output.size(len(content))}; redirect it to a file to keep it")
+        return
+    text = printable_lines(content.decode("utf-8", "backslashreplace").removesuffix("\n"))
+    screen.page(text.split("\n"), common.pager(place))
+
+
+def _text(screen: output.Screen, run: Run, facts: dict[str, Any]) -> Iterator[str]:
+    """Yields what a person wants to know of a run, in the order they ask."""
+    more = facts.get("facts", {})
+    colour = output.STATUS_COLOURS.get(run.status, "")
+    title = f"{screen.paint('run ' + run.id, output.YELLOW)}  {screen.paint(printable(run.name), output.BOLD)}"
+    yield f"{title}  {screen.paint('deleted' if run.deleted else run.status, colour)}{' *' if run.starred else ''}"
+    yield from output.pairs(screen, _head(run, more))
+    for note in facts.get("notes") or ([run.note] if run.note else []):
+        yield ""
+        yield from ("    " + line for line in printable_lines(note).split("\n"))
+    flat = run.flat_params
+    if flat:
+        yield from _section(screen, "Params")
+        yield from output.pairs(screen, ((name, output.number(value) or "''") for name, value in flat.items()), indent="  ")
+    if run.metrics:
+        yield from _section(screen, "Metrics")
+        yield from ("  " + line for line in _metric_table(screen, run.metrics))
+    if isinstance(facts.get("artifacts"), dict) and run.artifact_count and run.oid:
+        yield from _section(screen, "Artifacts")
+        rows = [
+            (path, output.size(item["size"]) + (f"  {printable(str(item['type']))}" if item.get("type") else ""))
+            for path, item in facts["artifacts"].items()
+        ]
+        yield from output.pairs(screen, rows, indent="  ")
+    events = facts.get("events") or []
+    if events:
+        yield from _section(screen, "Events")
+        for event in events[-10:]:
+            at = f"step {event['step']}" if event["step"] is not None else ""
+            yield f"  {at:>10}  {printable(event['key'])}: {output.cut(output.number(event['value']), 100)}"
+    yield from _warnings(screen, more)
+
+
+def _head(run: Run, more: dict[str, Any]) -> list[tuple[str, str]]:
+    code = run.code
+    where = f"{code.commit}" if code.commit else ""
+    if code.branch:
+        where += f" ({printable(code.branch)})"
+    exact = f"{code.snapshot}, made of uncommitted work" if code.snapshot else ""
+    environment = {"host": run.host, "command": run.command, "directory": more.get("directory")}
+    python = more.get("user")
+    return [
+        ("Author", printable(run.author)),
+        ("Created", output.local_time(run.created)),
+        ("Ended", output.local_time(run.ended) + (f"  ({output.span(run.duration)})" if run.ended else "")),
+        ("Command", printable(environment["command"] or "")),
+        ("Folder", printable(str(environment["directory"])) if environment["directory"] not in (None, ".") else ""),
+        ("Exit code", "" if run.exit_code is None else str(run.exit_code)),
+        ("Signal", printable(str(more.get("signal") or ""))),
+        ("Error", printable(str(more.get("error") or ""))),
+        ("Host", printable(f"{python}@{run.host}" if python and run.host else run.host or "")),
+        ("Code", where),
+        ("Snapshot", exact),
+        ("Group", printable(run.group or "")),
+        ("Tags", printable(", ".join(run.tags))),
+        ("Parent", run.parent or ""),
+        ("Resumed", printable(", ".join(str(time) for time in more.get("resumed", [])))),
+        ("Pushed to", printable(", ".join(run.pushed))),
+    ]
+
+
+def _section(screen: output.Screen, title: str) -> Iterator[str]:
+    yield ""
+    yield screen.paint(title, output.BOLD)
+
+
+def _metric_table(screen: output.Screen, metrics: Any) -> list[str]:
+    heads = ["", "last", "best", "min", "max", "mean", "step", "points"]
+    rows = []
+    for name, metric in metrics.items():
+        rows.append(_metric_row(name, metric))
+    return output.table(screen, heads, rows, right=frozenset(range(1, 8)))
+
+
+def _metric_row(name: str, metric: Metric) -> list[str]:
+    best = f"{output.number(metric.best)} at {metric.best_step}" if metric.best is not None else ""
+    numbers = (metric.last, metric.min, metric.max, metric.mean)
+    last, low, high, mean = (output.number(value) for value in numbers)
+    return [printable(name), last, best, low, high, mean, str(metric.step), str(metric.count)]
+
+
+def _warnings(screen: output.Screen, more: dict[str, Any]) -> Iterator[str]:
+    words = {
+        "dropped": "values could not be written",
+        "corrupt": "journal frames could not be read",
+        "rounded": "integers above 2^53 were rounded",
+        "redacted": "secrets were replaced",
+    }
+    said = [f"  {more[key]} {text}" for key, text in words.items() if more.get(key)]
+    omitted = (more.get("code") or {}).get("omitted") or []
+    said += [f"  not in the snapshot: {printable(str(left.get('path')))} ({printable(str(left.get('why')))})" for left in omitted]
+    if said:
+        yield from _section(screen, "Left out")
+        yield from said

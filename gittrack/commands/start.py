@@ -1,0 +1,33 @@
+"""`git track start`: a run for a script that adds to it step by step."""
+
+from __future__ import annotations
+
+import click
+
+from gittrack import output, repo
+from gittrack.commands import common
+from gittrack.commands.run import begin
+from gittrack.commands.tag import check_tag
+
+
+@click.command("start")
+@click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A param.")
+@click.option("--name", help="A name for the run.")
+@click.option("--tag", "tags", multiple=True, help="A tag.")
+@click.option("--group", help="The group the run belongs to.")
+@click.option("-m", "--note", help="A note.")
+def command(params: tuple[str, ...], name: str | None, tags: tuple[str, ...], group: str | None, note: str | None) -> None:
+    """Start a run and print its id; `git track add` writes to it, `git track finish` ends it.
+
+    With GITTRACK_RUN set to the id, Python's gittrack.init() writes into it too."""
+    place = repo.open_repo()
+    given = common.assignments(params)
+    wanted = {"name": name, "tags": [check_tag(tag) for tag in tags], "group": group, "notes": note}
+    run = begin(place, wanted, (), detached=True)
+    if given:
+        run.log_params(given)
+    run.close()
+    place.current_file.parent.mkdir(exist_ok=True)
+    place.current_file.write_text(f"{run.id}\n", "ascii")
+    print(run.id)
+    output.warn(f"gittrack: run {run.name} is open; `git track finish` ends it")

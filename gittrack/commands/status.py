@@ -1,0 +1,65 @@
+"""`git track status`: what runs, what is unfinished, what is not pushed."""
+
+from __future__ import annotations
+
+import click
+
+from gittrack import forms, output, remote, sync
+from gittrack.commands import common
+from gittrack.errors import NotFound
+from gittrack.model import Run
+
+
+@click.command("status", cls=common.JsonCommand)
+@common.json_option
+@common.colour_option
+def command(as_json: str | None, colour: str | None) -> None:
+    """Show which runs are being recorded and which are not pushed yet."""
+    place = common.open_repo()
+    known = common.read_runs(place, deleted=True)
+    screen = common.screen(place, colour)
+    running = [run for run in known.listing.runs if run.oid is None]
+    branch = place.git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip() or None
+    try:
+        name = remote.choose(place.settings, None, branch=branch)
+        waiting = {run for run, _ in sync.unpushed(place.git, name)}
+    except NotFound:
+        name, waiting = "", set()
+    unpushed = [run for run in known.listing.runs if run.id in waiting]
+    if as_json is not None:
+        facts = {
+            "running": [forms.run_object(run) for run in running],
+            "remote": name or None,
+            "unpushed": [run.id for run in unpushed],
+            "runs": len([run for run in known.listing.runs if not run.deleted]),
+        }
+        screen.print(forms.dump_json(forms.select([facts], as_json)[0] if as_json else facts))
+        return
+    lines = []
+    if running:
+        lines += ["Being recorded:", *(f"  {_line(screen, run)}" for run in running), ""]
+    if unpushed:
+        lines += [f"Not pushed to '{output.printable(name)}' (`git track push` does):"]
+        lines += [f"  {_line(screen, run)}" for run in unpushed[:10]]
+        lines += [f"  and {len(unpushed) - 10} more"] if len(unpushed) > 10 else []
+        lines += [""]
+    total = len([run for run in known.listing.runs if not run.deleted])
+    if not name and total:
+        lines.append("No remote to push runs to.")
+    if not running and not unpushed:
+        lines.append(f"{total} run(s), nothing being recorded" + (f", all on '{output.printable(name)}'." if name and total else "."))
+    screen.print([line for at, line in enumerate(lines) if line or at < len(lines) - 1])
+
+
+def _line(screen: output.Screen, run: Run) -> str:
+    colour = output.STATUS_COLOURS.get(run.status, "")
+    metrics = [f"{output.printable(name)} {output.number(metric.last)}" for name, metric in list(run.metrics.items())[:3]]
+    status = "deleted" if run.deleted else run.status
+    parts = [
+        screen.paint(common.short(run), output.YELLOW),
+        output.printable(run.name),
+        screen.paint(status, colour),
+        output.ago(run.created, now=common.now()),
+        *metrics,
+    ]
+    return "  ".join(parts)

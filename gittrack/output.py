@@ -1,0 +1,234 @@
+"""What a person sees: aligned text, colour where it helps, the pager as git does it.
+
+Commands compute values and hand them in; nothing here asks git or the disk about runs. Every text that came from a
+run goes through `printable`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from gittrack.terminal import printable
+
+RED, GREEN, YELLOW, BLUE, CYAN, DIM, BOLD = "31", "32", "33", "34", "36", "2", "1"
+STATUS_COLOURS = {"running": CYAN, "finished": GREEN, "failed": RED, "crashed": RED, "interrupted": YELLOW}
+
+
+class Screen:
+    """Where results go: stdout, with colour and width as the terminal, the user and git want them."""
+
+    def __init__(self, *, colour: str = "auto", quiet: bool = False, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stdout
+        self.quiet = quiet
+        self.terminal = _is_terminal(self.stream)
+        self.colour = wants_colour(colour, terminal=self.terminal)
+
+    @property
+    def width(self) -> int | None:
+        """The columns of the terminal, or None where there is none and nothing is cut."""
+        return shutil.get_terminal_size().columns if self.terminal else None
+
+    def paint(self, text: str, *codes: str) -> str:
+        """Returns `text` in a colour, where colour is wanted."""
+        return f"\x1b[{';'.join(codes)}m{text}\x1b[m" if self.colour and codes and text else text
+
+    def print(self, lines: Iterable[str] | str = "") -> None:
+        """Prints lines that are already safe."""
+        text = lines if isinstance(lines, str) else "\n".join(lines)
+        self.stream.write(text + "\n")
+
+    def page(self, lines: Sequence[str], pager: str | None) -> None:
+        """Prints lines through git's pager if they do not fit the terminal."""
+        rows = shutil.get_terminal_size().lines
+        if not self.terminal or not pager or pager == "cat" or len(lines) < rows:
+            self.print(lines)
+            return
+        env = {**os.environ, "LESS": os.environ.get("LESS", "FRX"), "LV": os.environ.get("LV", "-c")}
+        with subprocess.Popen(pager, shell=True, stdin=subprocess.PIPE, env=env, text=True, errors="replace") as process:  # noqa: S602 - git's own setting
+            with contextlib.suppress(OSError):
+                if process.stdin:
+                    process.stdin.write("\n".join(lines) + "\n")
+                    process.stdin.close()
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except (ValueError, AttributeError):
+        return False
+
+
+def wants_colour(choice: str, *, terminal: bool) -> bool:
+    """Returns whether to colour: `always` and `never` decide, then NO_COLOR, then whether it is a terminal."""
+    if choice in ("always", "never"):
+        return choice == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (terminal and os.environ.get("TERM") != "dumb")
+
+
+def warn(text: str) -> None:
+    """Prints a line on stderr."""
+    with contextlib.suppress(OSError, ValueError):
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+# Words --------------------------------------------------------------------------------------------------------------
+
+
+def number(value: Any) -> str:
+    """Returns a value for a table: six significant digits."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: ""}[value]
+    if isinstance(value, float):
+        text = f"{value:.6g}"
+        return text.replace("e-0", "e-").replace("e+0", "e+")
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**15 else f"{value:.6g}" if abs(value) < 10**300 else f"{str(value)[:12]}…"
+    if isinstance(value, list | tuple | dict):
+        return printable(_compact(value))
+    return printable(str(value))
+
+
+def _compact(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_compact(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_compact(item) for item in value) + "]"
+    return number(value)
+
+
+def size(count: int) -> str:
+    """Returns bytes as `1.5 MiB`."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def span(seconds: float | None) -> str:
+    """Returns a duration as `1h 02m`, `3m 20s`, `4.2s` or `120ms`."""
+    if seconds is None:
+        return ""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m {rest:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours}h {minutes:02d}m"
+    return f"{hours // 24}d {hours % 24:02d}h"
+
+
+def moment(text: str | None) -> datetime | None:
+    """Returns a timestamp of a run as a time, or None if it is none."""
+    try:
+        found = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    return found if found is None or found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def ago(text: str | None, *, now: datetime) -> str:
+    """Returns how long ago a timestamp was, as git does: `3 minutes ago`."""
+    then = moment(text)
+    if then is None:
+        return ""
+    seconds = (now - then).total_seconds()
+    if seconds < 0:
+        return "in the future"
+    for unit, length, limit in (("second", 1, 90), ("minute", 60, 90), ("hour", 3600, 36), ("day", 86400, 14), ("week", 604800, 10), ("month", 2629746, 12)):
+        count = round(seconds / length)
+        if count < limit:
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    years = round(seconds / 31556952, 1)
+    return f"{years:g} year{'' if years == 1 else 's'} ago"
+
+
+def local_time(text: str | None) -> str:
+    """Returns a timestamp in the reader's time zone."""
+    then = moment(text)
+    return then.astimezone().strftime("%Y-%m-%d %H:%M:%S %z") if then else ""
+
+
+# Tables -------------------------------------------------------------------------------------------------------------
+
+
+def width_of(text: str) -> int:
+    """Returns how many columns a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def cut(text: str, width: int) -> str:
+    """Returns a text that takes at most `width` columns, its end replaced by `…`."""
+    if width_of(text) <= width:
+        return text
+    while text and width_of(text) > width - 1:
+        text = text[:-1]
+    return text + "…"
+
+
+def pad(text: str, width: int, *, right: bool) -> str:
+    """Returns a text filled up with spaces."""
+    space = " " * max(0, width - width_of(text))
+    return space + text if right else text + space
+
+
+def table(
+    screen: Screen, heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] | set[int] = frozenset(),
+    colours: dict[tuple[int, int], tuple[str, ...]] | None = None, widest: int = 32,
+) -> list[str]:
+    """Returns the lines of a table that fits the terminal: columns that do not fit are left out from the right.
+
+    right: the places of columns of numbers; colours: (row, column) to codes."""
+    heads = [printable(head) for head in heads]
+    limit = widest if screen.width else 200
+    cells = [[cut(cell, limit) for cell in row] for row in rows]
+    widths = [max([width_of(cut(head, limit)), *(width_of(row[at]) for row in cells)]) for at, head in enumerate(heads)]
+    shown = _columns_that_fit(widths, screen.width)
+    lines = [_line([screen.paint(pad(cut(heads[at], widths[at]), widths[at], right=at in right), BOLD) for at in shown])]
+    for number_, row in enumerate(cells):
+        painted = []
+        for at in shown:
+            codes = (colours or {}).get((number_, at), ())
+            painted.append(screen.paint(pad(row[at], widths[at], right=at in right), *codes))
+        lines.append(_line(painted))
+    return lines
+
+
+def _columns_that_fit(widths: Sequence[int], width: int | None) -> list[int]:
+    if width is None:
+        return list(range(len(widths)))
+    shown, used = [], 0
+    for at, one in enumerate(widths):
+        used += one + (2 if shown else 0)
+        if used > width and shown:
+            break
+        shown.append(at)
+    return shown
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "  ".join(cells).rstrip()
+
+
+def pairs(screen: Screen, items: Iterable[tuple[str, str]], *, indent: str = "") -> Iterator[str]:
+    """Yields `name  value` lines with the values aligned; items without a value are left out."""
+    kept = [(printable(name), value) for name, value in items if value]
+    widest = max((width_of(name) for name, _ in kept), default=0)
+    for name, value in kept:
+        yield f"{indent}{screen.paint(pad(name, widest, right=False), DIM)}  {value}"

@@ -1,0 +1,232 @@
+"""Runs between clones: what a remote has comes in, what it lacks goes out, and nothing is lost where both changed.
+
+A fetch goes into a mirror of the remote; from there runs are fast-forwarded or joined into `refs/runs/`. Fetched runs
+are hostile until read: one that breaks the format stays in the mirror and is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gittrack import remote, store
+from gittrack.codec import record
+from gittrack.errors import GittrackError
+from gittrack.git import Git, Objects, RefMoved, Update
+from gittrack.model import Code
+from gittrack.refname import LOCAL, RUNS, Oid, RunId, mirror_prefix, run_of, run_ref
+
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Integrated:
+    """What integration did: runs that are new here, that moved forward, that were joined, and what was refused."""
+
+    new: tuple[RunId, ...] = ()
+    forwarded: tuple[RunId, ...] = ()
+    joined: tuple[RunId, ...] = ()
+    refused: tuple[GittrackError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push did: the remote's answer for each run."""
+
+    taken: tuple[RunId, ...] = ()
+    refused: tuple[tuple[RunId, str], ...] = ()
+    joined: tuple[RunId, ...] = ()
+
+
+def _mirrors(git: Git) -> dict[RunId, list[Oid]]:
+    """Returns for each run the commits of it that were seen on remotes."""
+    found: dict[RunId, list[Oid]] = {}
+    for ref in git.refs(LOCAL):
+        prefix, slash, _ = ref.name.rpartition("/")
+        run = run_of(ref.name, prefix=prefix + slash)
+        if run and prefix.endswith("/runs") and ref.oid not in found.setdefault(run, []):
+            found[run].append(ref.oid)
+    return found
+
+
+def _own(git: Git) -> dict[RunId, Oid]:
+    return {run: ref.oid for ref in git.refs(RUNS) if (run := run_of(ref.name))}
+
+
+def integrate(git: Git) -> Integrated:
+    """Takes what the mirrors hold into `refs/runs/`: new runs, fast-forwards, joins (docs/format.md, chapter 9)."""
+    own = _own(git)
+    pending = [(run, oid) for run, oids in _mirrors(git).items() for oid in oids if own.get(run) != oid]
+    if not pending:
+        return Integrated()
+    new: dict[RunId, Oid] = {}
+    refused: list[GittrackError] = []
+    differing: list[tuple[RunId, Oid]] = []
+    with git.objects() as objects:
+        for run, oid in pending:
+            if run in own:
+                differing.append((run, oid))
+                continue
+            error = check(objects, run, oid, oid_bytes=git.place.oid_bytes)
+            if error:
+                refused.append(error)
+            elif run in new:
+                differing.append((run, oid))
+            else:
+                new[run] = oid
+        if new:
+            git.update_refs(Update(run_ref(run), oid, None) for run, oid in new.items())
+        forwarded, joined = [], []
+        for run, oid in differing:
+            try:
+                outcome = _take(git, objects, run, oid)
+            except GittrackError as exc:
+                refused.append(exc)
+            else:
+                forwarded += [run] if outcome == "forward" else []
+                joined += [run] if outcome == "join" else []
+    return Integrated(tuple(new), tuple(forwarded), tuple(joined), tuple(refused))
+
+
+def _take(git: Git, objects: Objects, run: RunId, theirs: Oid) -> str:
+    """Brings one run that differs from a mirror up to date; returns `keep`, `forward` or `join`."""
+    for _ in range(_ATTEMPTS):
+        ours = store.current_tip(git, run)
+        choice = decide(git, ours, theirs)
+        if choice == "keep":
+            return choice
+        error = check(objects, run, theirs, oid_bytes=git.place.oid_bytes)
+        if error:
+            raise error
+        try:
+            if choice == "forward":
+                git.update_refs([Update(run_ref(run), theirs, ours)])
+            else:
+                store.join(git, run, ours, theirs, old=ours)
+        except RefMoved:
+            continue
+        return choice
+    raise RefMoved(f"cannot join run '{run}'", cause="other processes keep changing it", hint="try again")
+
+
+def decide(git: Git, ours: Oid, theirs: Oid) -> str:
+    """Returns what to do with two tips of a run: `keep` ours, `forward` to theirs, or `join`.
+
+    Compares the commits that are no joins, so that joining ends: each join enlarges one side only."""
+    if ours == theirs:
+        return "keep"
+    only_ours, only_theirs = git.count(ours, without=theirs), git.count(theirs, without=ours)
+    if only_ours and only_theirs:
+        return "join"
+    if only_theirs:
+        return "forward"
+    if only_ours:
+        return "keep"
+    if git.is_ancestor(ours, theirs):
+        return "forward"
+    if git.is_ancestor(theirs, ours):
+        return "keep"
+    return "forward" if theirs < ours else "keep"
+
+
+def check(objects: Objects, run: RunId, oid: Oid, *, oid_bytes: int) -> GittrackError | None:
+    """Returns why a fetched run is refused, or None: its record, tree, YAML and edits are all read under limits."""
+    try:
+        detail = store.read_detail(objects, run, oid, oid_bytes=oid_bytes)
+        if detail.facts.get("id") != run:
+            return record.refused(run, "its run.yaml is that of another run")
+        detail.params(), detail.metrics(), detail.artifacts()
+    except GittrackError as exc:
+        exc.hint = exc.hint or "it stays on the remote; ask who pushed it"
+        if str(run) not in exc.message:
+            exc.message = f"run '{run}' is refused: {exc.message}"
+        return exc
+    return None
+
+
+def unpushed(git: Git, name: str) -> list[tuple[RunId, Oid]]:
+    """Returns the runs, with their tips, that have something which was not seen on the remote."""
+    prefix = mirror_prefix(name)
+    seen = {run: ref.oid for ref in git.refs(prefix) if (run := run_of(ref.name, prefix=prefix))}
+    found = []
+    for run, tip in _own(git).items():
+        there = seen.get(run)
+        if there == tip or (there and git.count(tip, without=there) == 0):
+            continue
+        found.append((run, tip))
+    return found
+
+
+def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]]) -> Pushed:
+    """Pushes runs to a remote; one that the remote has in another version is fetched, joined and pushed again.
+
+    Raises RemoteError if the remote cannot be reached. What is `taken` was answered for by the remote."""
+    taken: list[RunId] = []
+    refused: list[tuple[RunId, str]] = []
+    joined: list[RunId] = []
+    pending = dict(runs)
+    for attempt in range(_ATTEMPTS):
+        if not pending:
+            break
+        answers = remote.push(git, name, [(oid, run_ref(run)) for run, oid in pending.items()])
+        accepted = {run: pending[run] for answer in answers if answer.taken and (run := run_of(answer.ref))}
+        _remember(git, name, accepted)
+        taken += accepted
+        moved = [run for answer in answers if answer.moved and (run := run_of(answer.ref))]
+        refused += [(run, a.reason) for a in answers if not a.taken and not a.moved and (run := run_of(a.ref))]
+        pending = {}
+        if moved and attempt + 1 < _ATTEMPTS:
+            prefix = mirror_prefix(name)
+            remote.fetch(git, name, [f"+{run_ref(run)}:{prefix}{run}" for run in moved])
+            outcome = integrate(git)
+            joined += outcome.joined
+            refused += [(run, "the remote's version is refused") for run in moved if any(run in str(e) for e in outcome.refused)]
+            again = dict(unpushed(git, name))
+            pending = {run: again[run] for run in moved if run in again}
+            taken += [run for run in moved if run not in again]
+        else:
+            refused += [(run, "the remote keeps changing it") for run in moved]
+    return Pushed(tuple(taken), tuple(refused), tuple(joined))
+
+
+def _remember(git: Git, name: str, accepted: Mapping[RunId, Oid]) -> None:
+    """Writes down what the remote has now."""
+    prefix = mirror_prefix(name)
+    seen = {ref.name: ref.oid for ref in git.refs(prefix)}
+    updates = [Update(prefix + run, oid, seen.get(prefix + run)) for run, oid in accepted.items()]
+    if updates:
+        git.update_refs([update for update in updates if update.new != update.old], durable=False)
+
+
+def pull(git: Git, name: str) -> Integrated:
+    """Fetches all runs of a remote and takes them in; raises RemoteError."""
+    remote.fetch_runs(git, name)
+    return integrate(git)
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What besides runs goes out with a push: commits of code, and snapshots with their uncommitted files."""
+
+    commits: int
+    snapshots: Mapping[RunId, tuple[str, ...]]
+
+
+def publication(git: Git, name: str, codes: Mapping[RunId, Code]) -> Publication:
+    """Returns what code the push of these runs would publish that the remote is not known to have."""
+    known = [f"--remotes={name}", f"--glob={mirror_prefix(name)}*"]
+    commits = {code.commit for code in codes.values() if code.commit}
+    missing = 0
+    if commits:
+        done = git.run("rev-list", "--count", *sorted(commits), "--not", *known)
+        missing = int(done.stdout or 0) if done.returncode == 0 else 0
+    snapshots: dict[RunId, tuple[str, ...]] = {}
+    for run, code in codes.items():
+        if code.snapshot and git.run("rev-list", "--count", code.snapshot, "--not", *known).stdout.strip() not in (b"", b"0"):
+            snapshots[run] = _files_of(git, code)
+    return Publication(missing, snapshots)
+
+
+def _files_of(git: Git, code: Code) -> tuple[str, ...]:
+    base = code.commit or git.empty_tree
+    raw = git.ask("diff-tree", "-r", "-z", "--name-only", "--no-renames", base, str(code.snapshot))
+    return tuple(path for path in raw.decode("utf-8", "replace").split("\0") if path)
