@@ -7,22 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0.dev0"
+from gittrack.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from gittrack.api import alert as alert
+    from gittrack.api import define_metric as define_metric
+    from gittrack.api import finish as finish
+    from gittrack.api import log as log
+    from gittrack.api import log_artifact as log_artifact
+    from gittrack.api import log_params as log_params
+    from gittrack.api import login as login
+    from gittrack.api import track as track
+    from gittrack.api import watch as watch
     from gittrack.errors import GittrackError as GittrackError
-    from gittrack.start import alert as alert
-    from gittrack.start import define_metric as define_metric
-    from gittrack.start import finish as finish
     from gittrack.start import init as init
-    from gittrack.start import log as log
-    from gittrack.start import log_artifact as log_artifact
-    from gittrack.start import log_params as log_params
-    from gittrack.start import login as login
-    from gittrack.start import track as track
-    from gittrack.start import watch as watch
     from gittrack.tracker import ActiveRun as ActiveRun
-    from gittrack.tracker import ActiveRun as Run
 
     run: ActiveRun | None
     config: Any
@@ -31,18 +30,18 @@ if TYPE_CHECKING:
 _HOMES = {
     "ActiveRun": "gittrack.tracker",
     "GittrackError": "gittrack.errors",
-    "alert": "gittrack.start",
-    "define_metric": "gittrack.start",
-    "finish": "gittrack.start",
+    "alert": "gittrack.api",
+    "define_metric": "gittrack.api",
+    "finish": "gittrack.api",
     "init": "gittrack.start",
-    "log": "gittrack.start",
-    "log_artifact": "gittrack.start",
-    "log_params": "gittrack.start",
-    "login": "gittrack.start",
-    "track": "gittrack.start",
-    "watch": "gittrack.start",
+    "log": "gittrack.api",
+    "log_artifact": "gittrack.api",
+    "log_params": "gittrack.api",
+    "login": "gittrack.api",
+    "track": "gittrack.api",
+    "watch": "gittrack.api",
 }
-__all__ = [*_HOMES, "__version__", "config", "run", "summary"]  # noqa: PLE0604, PLE0605 - all are texts
+__all__ = [*_HOMES, "__version__", "config", "run", "summary"]  # noqa: PLE0604 - all are texts
 
 
 def __getattr__(name: str) -> Any:
@@ -61,11 +60,11 @@ def __getattr__(name: str) -> Any:
 
 def _of_current_run(name: str) -> Any:
     """Returns `run` (None where there is none), or `config` or `summary` of the current run."""
-    from gittrack import start
+    from gittrack import api
 
     if name == "run":
-        return start.active[-1] if start.active else None
-    return getattr(start.current(), name)
+        return api.active[-1] if api.active else None
+    return getattr(api.current(), name)
 
 
 def __dir__() -> list[str]:

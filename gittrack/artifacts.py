@@ -82,6 +82,8 @@ def _new_file(folder: Path) -> tuple[str, int]:
     number = len(os.listdir(folder)) + 1
     while True:
         try:
-            return str(number), os.open(folder / str(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            return str(number), os.open(
+                folder / str(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
+            )
         except FileExistsError:
             number += 1

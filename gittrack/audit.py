@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from gittrack import store
 from gittrack.codec import history as history_codec
 from gittrack.codec import manifest
-from gittrack.codec.record import refused
 from gittrack.draft import summarise
 from gittrack.errors import GittrackError
 from gittrack.git import Git, Objects
@@ -24,7 +23,9 @@ def check_all(git: Git) -> Iterator[tuple[str, str]]:
         for ref in git.refs(RUNS):
             run = run_of(ref.name)
             if run is not None:
-                yield from ((ref.name, problem) for problem in check(objects, run, ref.oid, oid_bytes=git.place.oid_bytes))
+                yield from (
+                    (ref.name, problem) for problem in check(objects, run, ref.oid, oid_bytes=git.place.oid_bytes)
+                )
 
 
 def check(objects: Objects, run: RunId, oid: Oid, *, oid_bytes: int) -> Iterator[str]:
@@ -94,5 +95,9 @@ def _check_artifacts(detail: store.Detail) -> Iterator[str]:
         yield f"artifact '{path}' is {'not listed' if path in stored else 'missing'}"
     for path in sorted(stored & set(listed)):
         content = detail.blob(f"artifacts/{path}")
-        if content is None or len(content) != listed[path].size or hashlib.sha256(content).hexdigest() != listed[path].sha256:
+        if (
+            content is None
+            or len(content) != listed[path].size
+            or hashlib.sha256(content).hexdigest() != listed[path].sha256
+        ):
             yield f"artifact '{path}' is not what artifacts.yaml says"

@@ -19,13 +19,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import __version__, packs, redact
+from gittrack import packs, redact
 from gittrack.codec import tree
-from gittrack.settings import Settings
 from gittrack.errors import GitFailed, UsageError
 from gittrack.git import Git
 from gittrack.model import Code, Omitted
 from gittrack.refname import Oid
+from gittrack.settings import Settings
 
 IDENTITY = "gittrack <gittrack@localhost>"
 SNAPSHOT_MESSAGE = b"snapshot of uncommitted work\n"
@@ -70,7 +70,15 @@ def read_status(git: Git) -> Status:
     if git.place.work_tree is None:
         branch = git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip()
         return Status(git.resolve("HEAD"), branch or None, (), ())
-    args = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none")
+    args = (
+        "status",
+        "--porcelain=v2",
+        "--branch",
+        "-z",
+        "--untracked-files=all",
+        "--no-renames",
+        "--ignore-submodules=none",
+    )
     items = os.fsdecode(git.ask(*args)).split("\0")
     head: dict[str, str] = {}
     changed, untracked = [], []
@@ -128,7 +136,7 @@ def choose(root: Path, status: Status, *, limit: int) -> tuple[list[str], tuple[
     """Returns the paths that go into the snapshot, and what is left out with the reason."""
     chosen: list[str] = []
     omitted: list[Omitted] = []
-    environments = _environment_folders(root, status.untracked)
+    environments = _environment_folders(status.untracked)
     total = 0
     for path in status.changed:
         if is_secret(path):
@@ -178,7 +186,7 @@ def is_secret(path: str) -> bool:
     return any(fnmatch.fnmatchcase(lower, pattern) for pattern in SECRET_FILES)
 
 
-def _environment_folders(root: Path, untracked: Iterable[str]) -> set[str]:
+def _environment_folders(untracked: Iterable[str]) -> set[str]:
     """Returns the untracked folders (with a slash at the end) that are virtual environments."""
     found = set()
     for path in untracked:
@@ -381,8 +389,3 @@ def lock_files(root: Path | None) -> dict[str, bytes]:
             if path.is_file() and path.stat().st_size <= MAX_LOCK_FILE:
                 found[name] = path.read_bytes()
     return found
-
-
-def version() -> str:
-    """Returns the version of gittrack."""
-    return __version__

@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from gittrack import __version__
 from gittrack.errors import GittrackError
+from gittrack.version import VERSION
 
 # Each command is a module of gittrack.commands with a `command` in it, and stands in one group of the help.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -40,7 +40,9 @@ class Commands(click.Group):
         command: click.Command = import_module(f"gittrack.commands.{cmd_name}").command
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0] if args else ""
         if name and not name.startswith("-") and name not in self.list_commands(ctx):
             import difflib
@@ -62,7 +64,7 @@ class Commands(click.Group):
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, message="git-track %(version)s")
+@click.version_option(VERSION, message="git-track %(version)s")
 def cli() -> None:
     """Track experiments in git: a run is a commit under refs/runs/, shared by push and fetch.
 

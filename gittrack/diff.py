@@ -79,7 +79,11 @@ def _best(values: Sequence[float | None], goal: Goal | None) -> int | None:
 def code_rows(runs: Sequence[Run]) -> tuple[Row, ...]:
     """Returns what differs of the code: commit, branch, uncommitted changes."""
     each = [
-        {"commit": run.code.commit, "branch": run.code.branch, "snapshot": run.code.snapshot if run.code.dirty else None}
+        {
+            "commit": run.code.commit,
+            "branch": run.code.branch,
+            "snapshot": run.code.snapshot if run.code.dirty else None,
+        }
         for run in runs
     ]
     return rows(each)[0]

@@ -115,9 +115,7 @@ def _same(a: Any, b: Any) -> bool:
 # Metrics ------------------------------------------------------------------------------------------------------------
 
 
-def summarise(
-    history: History | None, goals: Mapping[str, Goal], summaries: Mapping[str, float]
-) -> dict[str, Metric]:
+def summarise(history: History | None, goals: Mapping[str, Goal], summaries: Mapping[str, float]) -> dict[str, Metric]:
     """Returns the summary of every metric, sorted by name."""
     found: dict[str, Metric] = {}
     columns = history.columns if history else {}
@@ -138,7 +136,9 @@ def summarise(
 def _goal(name: str, goals: Mapping[str, Goal]) -> Goal | None:
     if name in goals:
         return goals[name]
-    return next((goal for pattern, goal in goals.items() if "*" in pattern and fnmatch.fnmatchcase(name, pattern)), None)
+    return next(
+        (goal for pattern, goal in goals.items() if "*" in pattern and fnmatch.fnmatchcase(name, pattern)), None
+    )
 
 
 def _summarise_column(column: Column, history: History, goal: Goal | None) -> Metric:

@@ -18,6 +18,7 @@ from gittrack.codec import manifest
 from gittrack.errors import UsageError
 from gittrack.model import Metric, Run
 from gittrack.query import field_of
+from gittrack.terminal import printable
 
 _ATOM = re.compile(r"%(?:\(([^)]*)\)|([0-9a-fA-F]{2})|(%))")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -191,7 +192,7 @@ def _plain(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    return output.printable(dump_json(value, indent=None) if isinstance(value, list | dict) else str(value))
+    return printable(dump_json(value, indent=None) if isinstance(value, list | dict) else str(value))
 
 
 _NOBODY = Run(id=None, name="", status="finished", created="")  # type: ignore[arg-type]

@@ -86,7 +86,7 @@ def executable(environ: Mapping[str, str]) -> str:
 def discover(directory: Path, environ: Mapping[str, str]) -> Place:
     """Returns the repository that git finds from `directory`; raises NotARepository."""
     asked = ["--path-format=absolute", "--git-dir", "--git-common-dir", "--show-object-format", "--show-prefix"]
-    done = subprocess.run(  # noqa: S603 - our own argument list, no shell
+    done = subprocess.run(
         [executable(environ), "rev-parse", *asked, "--show-toplevel"],
         cwd=directory,
         env={**environ, "LC_ALL": "C"},
@@ -127,14 +127,14 @@ class Git:
     def run(
         self,
         *args: str,
-        input: bytes | None = None,  # noqa: A002 - subprocess's own word
+        input: bytes | None = None,
         env: Mapping[str, str] | None = None,
         settings: Sequence[str] = (),
         cwd: Path | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         """Runs git and returns what it answered, whatever its exit code."""
         extra = [part for setting in settings for part in ("-c", setting)]
-        return subprocess.run(  # noqa: S603 - our own argument list, no shell
+        return subprocess.run(
             [self.path, *_PREFIX, *extra, *args],
             input=input,
             stdin=subprocess.DEVNULL if input is None else None,
@@ -147,7 +147,7 @@ class Git:
     def ask(
         self,
         *args: str,
-        input: bytes | None = None,  # noqa: A002 - as above
+        input: bytes | None = None,
         env: Mapping[str, str] | None = None,
         settings: Sequence[str] = (),
         cwd: Path | None = None,
@@ -211,7 +211,9 @@ class Git:
         git checks every object and every link first. Retried, because a `git gc` beside us removes the temporary
         file that index-pack is writing."""
         for attempt in range(_RETRIES):
-            done = self.run("index-pack", "--stdin", "--strict", f"--keep={keep}", input=pack, settings=("core.fsync=all",))
+            done = self.run(
+                "index-pack", "--stdin", "--strict", f"--keep={keep}", input=pack, settings=("core.fsync=all",)
+            )
             if done.returncode == 0:
                 sync_directory(self.place.common_dir / "objects" / "pack")
                 return done.stdout.decode().split()[-1]
@@ -252,7 +254,11 @@ class Git:
             if key in ("author", "committer"):
                 name, _, rest = value.partition(" <")
                 address, _, date = rest.partition("> ")
-                env |= {f"GIT_{key.upper()}_NAME": name, f"GIT_{key.upper()}_EMAIL": address, f"GIT_{key.upper()}_DATE": "@" + date}
+                env |= {
+                    f"GIT_{key.upper()}_NAME": name,
+                    f"GIT_{key.upper()}_EMAIL": address,
+                    f"GIT_{key.upper()}_DATE": "@" + date,
+                }
         home = self.place.common_dir / "gittrack"
         home.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="sign-", dir=home) as folder:
@@ -277,7 +283,7 @@ class Objects:
     """Reads objects through one `git cat-file --batch`."""
 
     def __init__(self, git: Git) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - our own argument list, no shell
+        self._process = subprocess.Popen(
             [git.path, *_PREFIX, "cat-file", "--batch"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -62,7 +62,7 @@ def _read(path: str) -> str | None:
 
 def _link(path: str) -> str | None:
     try:
-        return os.readlink(path)  # noqa: PTH115 - not a path but a name of a namespace
+        return os.readlink(path)
     except OSError:
         return None
 
@@ -125,7 +125,9 @@ def read_header(folder: Path) -> dict[str, Any]:
     except ValueError:
         header = None
     if not isinstance(header, dict) or "id" not in header:
-        raise DataRefused(f"cannot read '{folder / HEADER}'", cause="it is damaged", hint="the journals beside it are kept")
+        raise DataRefused(
+            f"cannot read '{folder / HEADER}'", cause="it is damaged", hint="the journals beside it are kept"
+        )
     return header
 
 

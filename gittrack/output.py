@@ -51,11 +51,13 @@ class Screen:
             self.print(lines)
             return
         env = {**os.environ, "LESS": os.environ.get("LESS", "FRX"), "LV": os.environ.get("LV", "-c")}
-        with subprocess.Popen(pager, shell=True, stdin=subprocess.PIPE, env=env, text=True, errors="replace") as process:  # noqa: S602 - git's own setting
-            with contextlib.suppress(OSError):
-                if process.stdin:
-                    process.stdin.write("\n".join(lines) + "\n")
-                    process.stdin.close()
+        with (
+            subprocess.Popen(pager, shell=True, stdin=subprocess.PIPE, env=env, text=True, errors="replace") as process,
+            contextlib.suppress(OSError),
+        ):
+            if process.stdin:
+                process.stdin.write("\n".join(lines) + "\n")
+                process.stdin.close()
 
 
 def _is_terminal(stream: TextIO) -> bool:
@@ -149,7 +151,14 @@ def ago(text: str | None, *, now: datetime) -> str:
     seconds = (now - then).total_seconds()
     if seconds < 0:
         return "in the future"
-    for unit, length, limit in (("second", 1, 90), ("minute", 60, 90), ("hour", 3600, 36), ("day", 86400, 14), ("week", 604800, 10), ("month", 2629746, 12)):
+    for unit, length, limit in (
+        ("second", 1, 90),
+        ("minute", 60, 90),
+        ("hour", 3600, 36),
+        ("day", 86400, 14),
+        ("week", 604800, 10),
+        ("month", 2629746, 12),
+    ):
         count = round(seconds / length)
         if count < limit:
             return f"{count} {unit}{'' if count == 1 else 's'} ago"
@@ -189,8 +198,13 @@ def pad(text: str, width: int, *, right: bool) -> str:
 
 
 def table(
-    screen: Screen, heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] | set[int] = frozenset(),
-    colours: dict[tuple[int, int], tuple[str, ...]] | None = None, widest: int = 32,
+    screen: Screen,
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: frozenset[int] | set[int] = frozenset(),
+    colours: dict[tuple[int, int], tuple[str, ...]] | None = None,
+    widest: int = 32,
 ) -> list[str]:
     """Returns the lines of a table that fits the terminal: columns that do not fit are left out from the right.
 
@@ -200,7 +214,9 @@ def table(
     cells = [[cut(cell, limit) for cell in row] for row in rows]
     widths = [max([width_of(cut(head, limit)), *(width_of(row[at]) for row in cells)]) for at, head in enumerate(heads)]
     shown = _columns_that_fit(widths, screen.width)
-    lines = [_line([screen.paint(pad(cut(heads[at], widths[at]), widths[at], right=at in right), BOLD) for at in shown])]
+    lines = [
+        _line([screen.paint(pad(cut(heads[at], widths[at]), widths[at], right=at in right), BOLD) for at in shown])
+    ]
     for number_, row in enumerate(cells):
         painted = []
         for at in shown:

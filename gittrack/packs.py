@@ -63,11 +63,11 @@ def _small(packs: list[Path]) -> list[Path]:
 def _merge(git: Git, packs: list[Path]) -> int:
     names: set[bytes] = set()
     for pack in packs:
-        listed = git.ask("show-index", f"--object-format={git.place.algorithm}", input=pack.with_suffix(".idx").read_bytes())
+        listed = git.ask(
+            "show-index", f"--object-format={git.place.algorithm}", input=pack.with_suffix(".idx").read_bytes()
+        )
         names.update(line.split()[1] for line in listed.splitlines())
-    pack = git.ask(
-        "pack-objects", "--stdout", "-q", "--delta-base-offset", input=b"\n".join(sorted(names)) + b"\n"
-    )
+    pack = git.ask("pack-objects", "--stdout", "-q", "--delta-base-offset", input=b"\n".join(sorted(names)) + b"\n")
     new = git.write_pack(pack, keep=keep_text("merged"))
     folder = git.place.common_dir / "objects" / "pack"
     for old in packs:

@@ -148,7 +148,20 @@ def _reversed(text: str) -> str:
     return "".join(chr(0x10FFFF - ord(char)) for char in text) + chr(0x10FFFF)
 
 
-_FIELDS = ("id", "name", "status", "created", "ended", "duration", "author", "host", "group", "note", "command", "points")
+_FIELDS = (
+    "id",
+    "name",
+    "status",
+    "created",
+    "ended",
+    "duration",
+    "author",
+    "host",
+    "group",
+    "note",
+    "command",
+    "points",
+)
 
 
 def field_of(run: Run, name: str) -> object:
@@ -173,7 +186,9 @@ def field_of(run: Run, name: str) -> object:
         return run.starred
     if name == "tags":
         return ",".join(run.tags)
-    raise UsageError(f"'{name}' is no field of a run", hint="fields: " + ", ".join((*_FIELDS, "code", "params.X", "metrics.X")))
+    raise UsageError(
+        f"'{name}' is no field of a run", hint="fields: " + ", ".join((*_FIELDS, "code", "params.X", "metrics.X"))
+    )
 
 
 def _metric_field(run: Run, name: str) -> object:
@@ -182,7 +197,17 @@ def _metric_field(run: Run, name: str) -> object:
         return metric.last
     head, _, statistic = name.rpartition(".")
     metric = run.metrics.get(head)
-    if metric is not None and statistic in ("last", "min", "max", "best", "mean", "step", "count", "min_step", "max_step"):
+    if metric is not None and statistic in (
+        "last",
+        "min",
+        "max",
+        "best",
+        "mean",
+        "step",
+        "count",
+        "min_step",
+        "max_step",
+    ):
         value: object = getattr(metric, statistic)
         return value
     return None

@@ -5,6 +5,7 @@ a commit id, and must not need a server to be unique. Hence one letter and 60 ra
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import NewType
 
@@ -43,6 +44,12 @@ def encode_base32(number: int, *, length: int) -> str:
 def new_run_id(random: int) -> RunId:
     """Returns the run id made of the low 60 bits of `random`."""
     return RunId("r" + encode_base32(random & (1 << 60) - 1, length=12))
+
+
+def run_id_for(text: str) -> RunId:
+    """Returns the run id that stands for another tracker's id, always the same one."""
+    digest = hashlib.sha256(b"run " + text.encode("utf-8", "replace")).digest()
+    return new_run_id(int.from_bytes(digest[:8], "big"))
 
 
 def new_run_name(random: int) -> str:

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gittrack.settings import Settings
 from gittrack.errors import NotFound, RemoteError
 from gittrack.git import Git, first_line
 from gittrack.refname import RUNS, Oid, mirror_prefix
+from gittrack.settings import Settings
 
 REFS_PER_PUSH = 200
 _NETWORK = (
@@ -41,7 +41,11 @@ class Answer:
 
 def names(settings: Settings) -> list[str]:
     """Returns the remotes that are configured."""
-    found = [key[len("remote.") : -len(".url")] for key in settings.values if key.startswith("remote.") and key.endswith(".url")]
+    found = [
+        key[len("remote.") : -len(".url")]
+        for key in settings.values
+        if key.startswith("remote.") and key.endswith(".url")
+    ]
     return sorted(set(found))
 
 
@@ -62,12 +66,20 @@ def choose(settings: Settings, wanted: str | None, *, branch: str | None) -> str
         raise NotFound(f"there is no remote '{wanted}'", hint=hint)
     asked = [settings.get("remote")]
     if branch:
-        asked += [settings.git(f"branch.{branch}.pushremote"), settings.git("remote.pushdefault"), settings.git(f"branch.{branch}.remote")]
+        asked += [
+            settings.git(f"branch.{branch}.pushremote"),
+            settings.git("remote.pushdefault"),
+            settings.git(f"branch.{branch}.remote"),
+        ]
     for name in [*(name for name in asked if name), "origin", *(known if len(known) == 1 else ())]:
         if name in known or (name == asked[0] and is_address(name)):
             return name
     if known:
-        raise NotFound("which remote is meant is not clear", cause=f"remotes here: {', '.join(known)}", hint="name one, or set track.remote")
+        raise NotFound(
+            "which remote is meant is not clear",
+            cause=f"remotes here: {', '.join(known)}",
+            hint="name one, or set track.remote",
+        )
     raise NotFound("this repository has no remote", hint="add one with `git remote add origin URL`")
 
 
@@ -80,7 +92,15 @@ def fetch_runs(git: Git, remote: str) -> None:
 
 def fetch(git: Git, remote: str, refspecs: Sequence[str]) -> None:
     """Fetches exactly these refspecs; raises RemoteError."""
-    args = ("--no-tags", "--no-prune", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=", "--quiet", "--no-recurse-submodules")
+    args = (
+        "--no-tags",
+        "--no-prune",
+        "--no-write-fetch-head",
+        "--no-auto-maintenance",
+        "--refmap=",
+        "--quiet",
+        "--no-recurse-submodules",
+    )
     done = git.run("fetch", *args, "--end-of-options", remote, *refspecs, settings=_NETWORK, env=_environment(git))
     if done.returncode:
         raise _failed("fetch from", remote, done.stderr)
@@ -97,7 +117,16 @@ def push(git: Git, remote: str, refs: Iterable[tuple[Oid, str]]) -> list[Answer]
         specs = [f"{oid}:{ref}" for oid, ref in chunk]
         mirror = f"remote.{remote}.mirror=false"
         settings = (*_NETWORK, mirror) if not is_address(remote) else _NETWORK
-        done = git.run("push", "--porcelain", "--quiet", "--end-of-options", remote, *specs, settings=settings, env=_environment(git))
+        done = git.run(
+            "push",
+            "--porcelain",
+            "--quiet",
+            "--end-of-options",
+            remote,
+            *specs,
+            settings=settings,
+            env=_environment(git),
+        )
         found = _answers(done.stdout.decode("utf-8", "replace"))
         if done.returncode and not found:
             raise _failed("push to", remote, done.stderr)
@@ -126,7 +155,11 @@ def _answers(text: str) -> dict[str, Answer]:
 
 def _remote_words(stderr: bytes) -> str:
     """Returns what the remote's own hooks said, in one line."""
-    lines = [line.removeprefix("remote:").strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.startswith("remote:")]
+    lines = [
+        line.removeprefix("remote:").strip()
+        for line in stderr.decode("utf-8", "replace").splitlines()
+        if line.startswith("remote:")
+    ]
     return " ".join(line for line in lines if line)[:300]
 
 

@@ -25,7 +25,7 @@ class Repo:
 
     @cached_property
     def settings(self) -> Settings:
-        """git config and environment; read again only when one of the usual files changed."""
+        """Git config and environment; read again only when one of the usual files changed."""
         key = (self.git.place.git_dir, signature(self.git))
         if key not in _settings:
             _settings.clear()

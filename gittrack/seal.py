@@ -218,7 +218,9 @@ def _continue(made: Draft, facts: dict[str, Any], before: store.Detail) -> None:
     old = before.facts
     params = before.params()
     changed = merge_params(params, made.params)
-    made.events = before.events() + [Event(made.header["created"], *item, None, "param") for item in changed] + made.events
+    made.events = (
+        before.events() + [Event(made.header["created"], *item, None, "param") for item in changed] + made.events
+    )
     made.params = params
     history = before.history()
     if history and made.history:

@@ -94,7 +94,10 @@ def signature(git: Git) -> tuple[object, ...]:
     home = Path(environ.get("HOME", "/"))
     extra = environ.get("GIT_CONFIG_GLOBAL")
     files = [git.place.common_dir / "config", git.place.git_dir / "config.worktree", home / ".gitconfig"]
-    files += [Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "git" / "config", *([Path(extra)] if extra else [])]
+    files += [
+        Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "git" / "config",
+        *([Path(extra)] if extra else []),
+    ]
     return (*(_stamp(file) for file in files), *sorted(item for item in environ.items() if item[0].startswith("GIT")))
 
 
@@ -110,7 +113,9 @@ def identity(settings: Settings) -> str:
     """Returns `Name <address>` of the user, as git would sign their commits; never fails, for training goes on."""
     env = settings.environ
     name = env.get("GIT_AUTHOR_NAME") or settings.git("author.name") or settings.git("user.name") or user_name()
-    address = env.get("GIT_AUTHOR_EMAIL") or settings.git("author.email") or settings.git("user.email") or env.get("EMAIL")
+    address = (
+        env.get("GIT_AUTHOR_EMAIL") or settings.git("author.email") or settings.git("user.email") or env.get("EMAIL")
+    )
     address = address or f"{user_name()}@{socket.gethostname()}"
     clean = (re.sub(r"[\x00-\x1f\x7f<>]", "", part).strip(" .,:;\"\\'") for part in (name, address))
     return "{} <{}>".format(*clean)

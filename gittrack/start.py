@@ -1,35 +1,30 @@
-"""How a run begins, and how it ends when nobody ends it.
+"""How a run begins.
 
-`init` captures the code before anything trains, in a few milliseconds; an interpreter that exits, is interrupted or
-is terminated ends its runs with the status that fits."""
+`init` captures the code before anything trains, in a few milliseconds, and never stops a training script: without a
+repository, or where nothing can be written, it records elsewhere or nothing, and says so once."""
 
 from __future__ import annotations
 
 import atexit
-import functools
-import inspect
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-from gittrack import capture, index, journal, query, redact, repo, seal, settings, store
+from gittrack import capture, exits, index, journal, query, redact, repo, seal, settings, store
 from gittrack.codec import manifest, yaml12
+from gittrack.draft import merge_params
 from gittrack.errors import GittrackError, NotFound, UsageError
 from gittrack.git import Update
 from gittrack.model import Code, Run
-from gittrack.refname import LIVE, RunId, is_run_id, run_ref
+from gittrack.recorder import say
+from gittrack.refname import LIVE, RunId, is_run_id, run_id_for, run_ref
 from gittrack.repo import Repo
-from gittrack.tracker import ActiveRun, active, describe_error, how_it_ended, id_for, say
+from gittrack.tracker import ActiveRun, active
+from gittrack.version import VERSION
 from gittrack.views import as_mapping
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 RUN_VARIABLE = "GITTRACK_RUN"
 _KNOWN_ELSEWHERE = frozenset(
@@ -47,13 +42,13 @@ def _warn_once(key: str, text: str) -> None:
         say("warning: " + text)
 
 
-def init(  # noqa: PLR0913 - what W&B's init takes, so that its scripts run
+def init(
     project: str | None = None,
     *,
     params: Any = None,
-    config: Any = None,  # noqa: A002 - W&B's name for params
+    config: Any = None,
     name: str | None = None,
-    id: str | None = None,  # noqa: A002 - W&B's name
+    id: str | None = None,
     tags: Any = None,
     notes: str | None = None,
     group: str | None = None,
@@ -93,9 +88,12 @@ def init(  # noqa: PLR0913 - what W&B's init takes, so that its scripts run
     }
     run = _start(wanted, given, identifier=id, resume=resume, disabled=mode == "disabled")
     active.append(run)
-    _watch_exit()
+    exits.watch()
     run.start_syncing()
     return run
+
+
+ActiveRun.starter = staticmethod(init)
 
 
 def _parent_id(parent: ActiveRun | str | None) -> str | None:
@@ -105,7 +103,12 @@ def _parent_id(parent: ActiveRun | str | None) -> str | None:
 
 
 def _start(
-    wanted: dict[str, Any], params: Mapping[str, Any], *, identifier: str | None, resume: bool | str | None, disabled: bool
+    wanted: dict[str, Any],
+    params: Mapping[str, Any],
+    *,
+    identifier: str | None,
+    resume: bool | str | None,
+    disabled: bool,
 ) -> ActiveRun:
     environ = settings.environment()
     if disabled or environ.get("GITTRACK_MODE") == "disabled":
@@ -187,7 +190,7 @@ def _attach(place: Repo, run: str | None, wanted: dict[str, Any], params: Mappin
     for item in journal.read(folder).journals.values():
         for note in item.notes:
             if note.get("k") == "params":
-                seal.merge_params(known, note["v"])
+                merge_params(known, note["v"])
     found = ActiveRun(place, folder, header, attached=True, params=known)
     found.config.merge(known)
     for key in ("name", "notes", "group"):
@@ -224,7 +227,7 @@ def _find_earlier(place: Repo, identifier: str | None, resume: bool | str | None
 
 
 def _as_run_id(identifier: str) -> RunId:
-    return RunId(identifier) if is_run_id(identifier) else id_for(identifier)
+    return RunId(identifier) if is_run_id(identifier) else run_id_for(identifier)
 
 
 def _command() -> list[str]:
@@ -273,7 +276,7 @@ def open_run(place: Repo, folder: Path, *, shared: bool = False) -> ActiveRun:
     return run
 
 
-def create(  # noqa: PLR0913 - each is a part of the run's beginning
+def create(
     place: Repo,
     wanted: Mapping[str, Any],
     *,
@@ -314,7 +317,9 @@ def create(  # noqa: PLR0913 - each is a part of the run's beginning
     try:
         journal.create(folder, header)
     except FileExistsError:
-        raise UsageError(f"run '{run_id}' is being recorded already", hint="finish it first, or start a new one") from None
+        raise UsageError(
+            f"run '{run_id}' is being recorded already", hint="finish it first, or start a new one"
+        ) from None
     _write_environment(place, folder)
     if unlinked and (changes := capture.patch(git, code)):
         (folder / "code.patch").write_bytes(changes)
@@ -356,151 +361,8 @@ def _write_environment(place: Repo, folder: Path) -> None:
         _machine.update(capture.machine())
     env = folder / "env"
     env.mkdir()
-    facts = {**_machine, "gittrack": capture.version(), "variables": capture.variables(place.settings)}
+    facts = {**_machine, "gittrack": VERSION, "variables": capture.variables(place.settings)}
     (env / "environment.yaml").write_bytes(yaml12.encode({key: value for key, value in facts.items() if value}))
     (env / "packages.txt").write_text("".join(f"{line}\n" for line in capture.packages()), "utf-8")
     for name, content in capture.lock_files(place.git.place.work_tree).items():
         (env / name).write_bytes(content)
-
-
-# Ending -------------------------------------------------------------------------------------------------------------
-
-_exit: dict[str, Any] = {}
-_watching: set[str] = set()
-
-
-def _watch_exit() -> None:
-    """Arranges that open runs end when the interpreter does, and how. Once a process; nothing of the user's is lost."""
-    if "exit" in _watching:
-        return
-    _watching.add("exit")
-    atexit.register(_finish_all)
-    previous_hook, previous_exit = sys.excepthook, sys.exit
-
-    def on_exception(kind: type[BaseException], value: BaseException, traceback: TracebackType | None) -> None:
-        _exit.update(how_it_ended(kind, value))
-        previous_hook(kind, value, traceback)
-
-    def on_exit(status: Any = None) -> Any:
-        if threading.current_thread() is threading.main_thread():
-            _exit.clear()
-            _exit.update(how_it_ended(SystemExit, SystemExit(status)))
-        previous_exit(status)
-
-    sys.excepthook = on_exception
-    sys.exit = on_exit  # type: ignore[assignment]
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_after_fork)
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, getattr(signal, "SIGHUP", None)):
-            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-                signal.signal(number, _on_signal)
-
-
-def _finish_all() -> None:
-    end = dict(_exit) or {"status": "finished"}
-    for run in reversed(list(active)):
-        run.finish(**end)
-
-
-def _on_signal(number: int, _frame: FrameType | None) -> None:
-    """Ends the open runs, then lets the signal do what it would have done."""
-    signal.signal(number, signal.SIG_IGN)
-    for run in reversed(list(active)):
-        run.finish(status="interrupted", signal=signal.Signals(number).name)
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
-
-
-def _after_fork() -> None:
-    for run in active:
-        run.after_fork()
-
-
-# Module-level functions -----------------------------------------------------------------------------------------------
-
-
-def current() -> ActiveRun:
-    """Returns the run that was started last and is not finished; raises UsageError if there is none."""
-    if not active:
-        raise UsageError("no run is being recorded", hint="call gittrack.init() first")
-    return active[-1]
-
-
-def log(data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, **others: Any) -> None:
-    """Records values in the current run; see `ActiveRun.log`."""
-    current().log(data, step, commit, **others)
-
-
-def log_params(params: Any = None, **more: Any) -> None:
-    """Records params in the current run; see `ActiveRun.log_params`."""
-    current().log_params(params, **more)
-
-
-def define_metric(name: str, *args: Any, **options: Any) -> None:
-    """Declares what is good for a metric of the current run; see `ActiveRun.define_metric`."""
-    current().define_metric(name, *args, **options)
-
-
-def log_artifact(path: Any, name: str | None = None, type: str | None = None, **about: Any) -> list[str]:  # noqa: A002
-    """Keeps a file with the current run; see `ActiveRun.log_artifact`."""
-    return current().log_artifact(path, name, type, **about)
-
-
-def alert(title: str, text: str = "", **others: Any) -> None:
-    """Records a message in the current run; see `ActiveRun.alert`."""
-    current().alert(title, text, **others)
-
-
-def finish(exit_code: int | None = None, quiet: bool | None = None, **end: Any) -> Run | None:
-    """Finishes the current run, if there is one; see `ActiveRun.finish`."""
-    return active[-1].finish(exit_code, quiet, **end) if active else None
-
-
-def track(function: Callable[P, R] | None = None, **options: Any) -> Any:
-    """Decorator: each call of the function is a run; its arguments are params, a returned mapping is the summary.
-
-    `@track` and `@track(tags=["cv"])` both work; the options are those of `init`. An exception is recorded and raised."""
-    if function is None:
-        return functools.partial(track, **options)
-    names = inspect.signature(function)
-
-    @functools.wraps(function)
-    def recorded(*args: P.args, **kwargs: P.kwargs) -> R:
-        bound = names.bind(*args, **kwargs)
-        bound.apply_defaults()
-        given = dict(bound.arguments) | as_mapping(options.get("params"))
-        more = {key: value for key, value in options.items() if key != "params"}
-        name = more.pop("name", None) or None
-        with init(params=given, name=name, **more) as run:
-            answer = function(*args, **kwargs)
-            if isinstance(answer, Mapping):
-                run.summary.update(answer)
-            return answer
-
-    return recorded
-
-
-def login(*_: Any, **__: Any) -> bool:
-    """Does nothing: there is no account. For scripts that came from W&B."""
-    return True
-
-
-def watch(*_: Any, **__: Any) -> None:
-    """Does nothing: gradients are not recorded. For scripts that came from W&B."""
-
-
-__all__ = [
-    "alert",
-    "current",
-    "define_metric",
-    "describe_error",
-    "finish",
-    "init",
-    "log",
-    "log_artifact",
-    "log_params",
-    "login",
-    "track",
-    "watch",
-]

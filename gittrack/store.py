@@ -210,7 +210,7 @@ def with_state(run: Run, state: State) -> Run:
     )
 
 
-def commit(  # noqa: PLR0913 - each is a part of a commit
+def commit(
     git: Git,
     run: Run,
     files: Mapping[str, Object | Entry],

@@ -179,7 +179,9 @@ def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]]) -> Pushed:
             remote.fetch(git, name, [f"+{run_ref(run)}:{prefix}{run}" for run in moved])
             outcome = integrate(git)
             joined += outcome.joined
-            refused += [(run, "the remote's version is refused") for run in moved if any(run in str(e) for e in outcome.refused)]
+            refused += [
+                (run, "the remote's version is refused") for run in moved if any(run in str(e) for e in outcome.refused)
+            ]
             again = dict(unpushed(git, name))
             pending = {run: again[run] for run in moved if run in again}
             taken += [run for run in moved if run not in again]
@@ -221,7 +223,10 @@ def publication(git: Git, name: str, codes: Mapping[RunId, Code]) -> Publication
         missing = int(done.stdout or 0) if done.returncode == 0 else 0
     snapshots: dict[RunId, tuple[str, ...]] = {}
     for run, code in codes.items():
-        if code.snapshot and git.run("rev-list", "--count", code.snapshot, "--not", *known).stdout.strip() not in (b"", b"0"):
+        if code.snapshot and git.run("rev-list", "--count", code.snapshot, "--not", *known).stdout.strip() not in (
+            b"",
+            b"0",
+        ):
             snapshots[run] = _files_of(git, code)
     return Publication(missing, snapshots)
 

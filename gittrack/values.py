@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 MAX_DEPTH = 24
@@ -121,7 +121,7 @@ class _Plain:
             self.lossy(path, f"cannot be read ({type(exc).__name__})")
             return f"<{type(value).__qualname__}>"
 
-    def _known(self, value: Any, path: str, depth: int) -> Any:  # noqa: PLR0911 - one kind a line reads best
+    def _known(self, value: Any, path: str, depth: int) -> Any:
         if isinstance(value, int | float):  # subclasses: numpy.float64, IntEnum
             base: int | float = int(value) if isinstance(value, int) else float(value)
             return self.convert(base, path, depth)
@@ -182,6 +182,16 @@ def _describe(value: Any) -> str:
     except Exception:  # noqa: BLE001 - a user's __repr__ may raise anything
         return f"<{type(value).__qualname__}>"
     return re.sub(r" at 0x[0-9a-f]+", "", text[: MAX_TEXT + 1])
+
+
+def leaves(data: Mapping[Any, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Yields the values of a nested mapping with dotted names."""
+    for key, value in data.items():
+        name = prefix + clean_name(key)
+        if isinstance(value, Mapping) and value and depth < MAX_DEPTH:
+            yield from leaves(value, name + ".", depth + 1)
+        else:
+            yield clean_name(name), value
 
 
 def seeds_in(params: Mapping[str, Any]) -> dict[str, Any]:

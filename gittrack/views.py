@@ -101,15 +101,10 @@ class Summary(MutableMapping[str, Any]):
     def __init__(self, latest: Callable[[], Mapping[str, float]], record: Callable[[str, Any], None]) -> None:
         object.__setattr__(self, "_latest", latest)
         object.__setattr__(self, "_record", record)
-        object.__setattr__(self, "_earlier", {})
         object.__setattr__(self, "_set", {})
 
-    def remember(self, latest: Mapping[str, float]) -> None:
-        """Keeps last values whose schemas are forgotten."""
-        self._earlier.update(latest)
-
     def _all(self) -> dict[str, Any]:
-        return {**self._earlier, **self._latest(), **self._set}
+        return {**self._latest(), **self._set}
 
     def __getitem__(self, key: str) -> Any:
         return self._all()[key]
@@ -144,4 +139,3 @@ class Summary(MutableMapping[str, Any]):
         """Sets several at once."""
         for key, value in {**(dict(args[0]) if args else {}), **more}.items():
             self[key] = value
-

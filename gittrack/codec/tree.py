@@ -96,7 +96,14 @@ def build(files: Mapping[str, Object | Entry], *, algorithm: str) -> tuple[Oid, 
 
 
 def encode_commit(
-    *, tree: Oid, parents: Sequence[Oid], author: str, committer: str, author_time: int, commit_time: int, message: bytes
+    *,
+    tree: Oid,
+    parents: Sequence[Oid],
+    author: str,
+    committer: str,
+    author_time: int,
+    commit_time: int,
+    message: bytes,
 ) -> bytes:
     """Returns the body of a commit; `author` and `committer` are `Name <address>`, times are Unix seconds, UTC."""
     head = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
@@ -119,7 +126,10 @@ def encode_pack(objects: Iterable[Object], *, algorithm: str) -> bytes:
     unique = {item.oid: item for item in objects}
     parts = [b"PACK" + struct.pack(">II", 2, len(unique))]
     for item in unique.values():
-        parts += (_pack_header(_PACK_TYPES[item.kind], len(item.body)), zlib.compress(item.body, 6 if len(item.body) < 1 << 16 else 1))
+        parts += (
+            _pack_header(_PACK_TYPES[item.kind], len(item.body)),
+            zlib.compress(item.body, 6 if len(item.body) < 1 << 16 else 1),
+        )
     pack = b"".join(parts)
     return pack + hashlib.new(algorithm, pack, usedforsecurity=False).digest()
 

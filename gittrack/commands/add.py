@@ -23,7 +23,7 @@ from gittrack.tracker import ActiveRun
 @click.option("--tag", "tags", multiple=True, help="A tag.")
 @click.option("--file", "files", multiple=True, metavar="PATH", help="A file or folder to keep.")
 @click.option("--note", help="A note.")
-def command(  # noqa: PLR0913 - one parameter an option
+def command(
     which: str | None,
     params: tuple[str, ...],
     metrics: tuple[str, ...],
@@ -87,5 +87,7 @@ def open_current(place: repo.Repo, which: str | None) -> ActiveRun:
     try:
         journal.read_header(folder)
     except FileNotFoundError:
-        raise NotFound(f"run '{wanted}' is not open", cause="it has ended", hint="`git track start` opens a new one") from None
+        raise NotFound(
+            f"run '{wanted}' is not open", cause="it has ended", hint="`git track start` opens a new one"
+        ) from None
     return start.open_run(place, folder, shared=True)

@@ -11,6 +11,7 @@ from gittrack import output
 from gittrack.commands import common
 from gittrack.errors import GitFailed, NotFound, UsageError
 from gittrack.git import first_line
+from gittrack.terminal import printable
 
 
 @click.command("checkout")
@@ -40,9 +41,13 @@ def command(run: str, folder: Path | None) -> None:
     if done.returncode:
         raise GitFailed(f"cannot check out the code of run '{found.name}'", cause=first_line(done.stderr))
     what = "the uncommitted work included" if found.code.snapshot else "as it was committed"
-    print(output.printable(str(target)))
+    print(printable(str(target)))
     output.warn(f"the code of run {found.name}, {what}, at {code[:10]}")
-    omitted = "some files were left out of the snapshot; `git track show` lists them" if found.code.dirty and not found.code.snapshot else ""
+    omitted = (
+        "some files were left out of the snapshot; `git track show` lists them"
+        if found.code.dirty and not found.code.snapshot
+        else ""
+    )
     if omitted:
         output.warn(f"warning: {omitted}")
     output.warn(f"hint: `git worktree remove {shlex.quote(str(target))}` takes it away again")

@@ -24,7 +24,9 @@ def open_repo(*, catch_up: bool = True) -> Repo:
     place = repo.open_repo()
     if catch_up:
         for run in seal.recover(place.git, now=time.time(), sign=place.sign):
-            output.warn(f"recovered run {run.name} ({run.id}): its process died; status {run.status}, {run.points} points")
+            output.warn(
+                f"recovered run {run.name} ({run.id}): its process died; status {run.status}, {run.points} points"
+            )
         taken = sync.integrate(place.git)
         for error in taken.refused:
             report(error, label="warning")
@@ -106,13 +108,17 @@ def screen(place: Repo | None, colour: str | None) -> output.Screen:
 
 def colour_option(function: F) -> F:
     """Adds `--color`."""
-    return click.option("--color", "colour", type=click.Choice(["auto", "always", "never"]), help="When to use colour.")(function)
+    return click.option(
+        "--color", "colour", type=click.Choice(["auto", "always", "never"]), help="When to use colour."
+    )(function)
 
 
 def require_commit(run: Run) -> Run:
     """Returns the run if it has a commit; raises GittrackError if it is still being recorded."""
     if is_live(run):
-        raise GittrackError(f"run '{run.name}' is still being recorded", hint="wait until it ends, or `git track finish` it")
+        raise GittrackError(
+            f"run '{run.name}' is still being recorded", hint="wait until it ends, or `git track finish` it"
+        )
     return run
 
 

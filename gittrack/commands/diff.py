@@ -67,8 +67,14 @@ def _details(place: Repo, runs: Sequence[Run]) -> tuple[list[dict[str, Any]], li
                 detail = store.read_detail(objects, run.id, run.oid, oid_bytes=place.git.place.oid_bytes)
                 raw = detail.blob("env/environment.yaml", limit=store.MAX_YAML)
                 flat = flatten(yaml12.decode(raw, name="env/environment.yaml")) if raw is not None else {}
-                environment = {name: value for name, value in flat.items() if not name.startswith("variables.PYTHONPATH")}
-                lines = (detail.blob("env/packages.txt", limit=store.MAX_YAML) or b"").decode("utf-8", "replace").splitlines()
+                environment = {
+                    name: value for name, value in flat.items() if not name.startswith("variables.PYTHONPATH")
+                }
+                lines = (
+                    (detail.blob("env/packages.txt", limit=store.MAX_YAML) or b"")
+                    .decode("utf-8", "replace")
+                    .splitlines()
+                )
                 environment |= {name: version for name, _, version in (line.partition("==") for line in lines)}
                 files = {item.path: item.sha256 for item in detail.artifacts()}
             environments.append(environment)
@@ -79,7 +85,12 @@ def _details(place: Repo, runs: Sequence[Run]) -> tuple[list[dict[str, Any]], li
 def _object(found: diff.Difference, runs: Sequence[Run]) -> dict[str, Any]:
     def listed(rows: Sequence[diff.Row]) -> list[dict[str, Any]]:
         return [
-            {"name": row.name, "values": list(row.values), "goal": row.goal, "best": None if row.best is None else runs[row.best].id}
+            {
+                "name": row.name,
+                "values": list(row.values),
+                "goal": row.goal,
+                "best": None if row.best is None else runs[row.best].id,
+            }
             for row in rows
         ]
 
@@ -95,7 +106,11 @@ def _object(found: diff.Difference, runs: Sequence[Run]) -> dict[str, Any]:
 
 def _text(place: Repo, screen: output.Screen, found: diff.Difference, runs: Sequence[Run]) -> Iterator[str]:
     heads = ["", *(printable(run.name) for run in runs)]
-    parts = (("Params", found.params, found.same_params), ("Metrics", found.metrics, found.same_metrics), ("Code", found.code, 0))
+    parts = (
+        ("Params", found.params, found.same_params),
+        ("Metrics", found.metrics, found.same_metrics),
+        ("Code", found.code, 0),
+    )
     first = True
     for title, rows, same in (*parts, ("Environment", found.environment, 0), ("Artifacts", found.artifacts, 0)):
         if not rows:
@@ -121,7 +136,10 @@ def _rows(screen: output.Screen, title: str, heads: list[str], rows: Sequence[di
         if row.best is not None:
             colours[at, row.best + 1] = (output.GREEN,)
     numbers = frozenset(range(1, len(heads) + two)) if title in ("Params", "Metrics") else frozenset()
-    yield from ("  " + line for line in output.table(screen, [*heads, *(["change"] if two else [])], cells, right=numbers, colours=colours))
+    yield from (
+        "  " + line
+        for line in output.table(screen, [*heads, *(["change"] if two else [])], cells, right=numbers, colours=colours)
+    )
 
 
 def _cell(title: str, value: Any) -> str:

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import click
 
-from gittrack import __version__, output, remote, repo
+from gittrack import output, remote, repo
 from gittrack.commands import common
 from gittrack.errors import GittrackError, NegativeAnswer
 from gittrack.packs import own_packs
 from gittrack.refname import RUNS
 from gittrack.repo import Repo
+from gittrack.terminal import printable
+from gittrack.version import VERSION
 
 _OLDEST_GIT = (2, 31)
 _SYNCING_GIT = (2, 36)
@@ -36,9 +38,9 @@ def command(colour: str | None) -> None:
     marks = {"ok": output.GREEN, "warn": output.YELLOW, "wrong": output.RED}
     for kind, text, hint in [*_machine(), *(_repository(place) if place else _nothing())]:
         wrong += kind == "wrong"
-        screen.print(f"{screen.paint(f'{kind:>5}', marks[kind])}  {output.printable(text)}")
+        screen.print(f"{screen.paint(f'{kind:>5}', marks[kind])}  {printable(text)}")
         if hint and kind != "ok":
-            screen.print(f"       hint: {output.printable(hint)}")
+            screen.print(f"       hint: {printable(hint)}")
     if wrong:
         raise NegativeAnswer(f"{wrong} thing(s) are wrong")
 
@@ -48,7 +50,7 @@ def _nothing() -> Iterator[tuple[str, str, str]]:
 
 
 def _machine() -> Iterator[tuple[str, str, str]]:
-    yield "ok", f"gittrack {__version__}, Python {sys.version.split()[0]}", ""
+    yield "ok", f"gittrack {VERSION}, Python {sys.version.split()[0]}", ""
     git = shutil.which("git")
     if git is None:
         yield "wrong", "git is not on PATH", "install git 2.36 or newer"
@@ -64,7 +66,11 @@ def _machine() -> Iterator[tuple[str, str, str]]:
         yield "ok", said, ""
     here = shutil.which("git-track")
     if here is None:
-        yield "wrong", "git-track is not on PATH, so `git track` does not work", "activate the environment it is installed in"
+        yield (
+            "wrong",
+            "git-track is not on PATH, so `git track` does not work",
+            "activate the environment it is installed in",
+        )
     else:
         yield "ok", f"git-track is {here}", ""
     yield _man_page(here)
@@ -87,18 +93,38 @@ def _repository(place: Repo) -> Iterator[tuple[str, str, str]]:
     if settings.git("user.email") or settings.environ.get("GIT_AUTHOR_EMAIL") or settings.environ.get("EMAIL"):
         yield "ok", f"runs are recorded as {place.author}", ""
     else:
-        yield "warn", f"git does not know who you are; runs are recorded as {place.author}", "git config user.email you@example.org"
+        yield (
+            "warn",
+            f"git does not know who you are; runs are recorded as {place.author}",
+            "git config user.email you@example.org",
+        )
     if settings.git("alias.track"):
-        yield "warn", "alias.track is set, and git ignores it: a program wins over an alias", "git config --unset alias.track"
+        yield (
+            "warn",
+            "alias.track is set, and git ignores it: a program wins over an alias",
+            "git config --unset alias.track",
+        )
     if not os.access(git.place.common_dir, os.W_OK):
-        yield "wrong", f"'{git.place.common_dir}' is not writable", "runs recorded here go to your data folder, without code"
+        yield (
+            "wrong",
+            f"'{git.place.common_dir}' is not writable",
+            "runs recorded here go to your data folder, without code",
+        )
     for name in remote.names(settings):
         mirrored = settings.flag(f"remote.{name}.mirror")
         if mirrored:
-            yield "warn", f"remote '{name}' is a mirror: a plain push deletes runs there that are not here", f"git config --unset remote.{name}.mirror"
+            yield (
+                "warn",
+                f"remote '{name}' is a mirror: a plain push deletes runs there that are not here",
+                f"git config --unset remote.{name}.mirror",
+            )
         bad = [value for key, value in settings.values.items() if key == f"remote.{name}.fetch" and f":{RUNS}" in value]
         if bad:
-            yield "wrong", f"remote '{name}' fetches straight into {RUNS}: `fetch --prune` would delete runs", f"use +{RUNS}*:refs/gittrack/{name}/runs/*"
+            yield (
+                "wrong",
+                f"remote '{name}' fetches straight into {RUNS}: `fetch --prune` would delete runs",
+                f"use +{RUNS}*:refs/gittrack/{name}/runs/*",
+            )
         else:
             yield "ok", f"remote '{name}'", ""
     refs, packs = len(git.refs(RUNS)), len(own_packs(git))

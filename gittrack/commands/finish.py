@@ -13,7 +13,11 @@ from gittrack.errors import GittrackError
 
 @click.command("finish")
 @click.option("--run", "which", metavar="RUN", help="The run; by default GITTRACK_RUN, else the one started here.")
-@click.option("--status", type=click.Choice(["finished", "failed", "interrupted"]), help="By default finished, or failed if the exit code is not 0.")
+@click.option(
+    "--status",
+    type=click.Choice(["finished", "failed", "interrupted"]),
+    help="By default finished, or failed if the exit code is not 0.",
+)
 @click.option("--exit-code", type=int, help="The exit code of what was recorded.")
 def command(which: str | None, status: str | None, exit_code: int | None) -> None:
     """End an open run and make its commit."""
@@ -24,6 +28,8 @@ def command(which: str | None, status: str | None, exit_code: int | None) -> Non
         if place.current_file.read_text("ascii").strip() == run.id:
             place.current_file.unlink()
     if done is None:
-        raise GittrackError(f"run '{run.name}' could not be committed yet", hint="all of it is kept; try `git track finish` again")
+        raise GittrackError(
+            f"run '{run.name}' could not be committed yet", hint="all of it is kept; try `git track finish` again"
+        )
     print(run.id)
     output.warn(f"gittrack: run {run.name} {done.status}")

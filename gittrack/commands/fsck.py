@@ -7,6 +7,7 @@ import click
 from gittrack import audit, index, output
 from gittrack.commands import common
 from gittrack.errors import NegativeAnswer
+from gittrack.terminal import printable
 
 
 @click.command("fsck")
@@ -17,13 +18,14 @@ def command() -> None:
     place = common.open_repo()
     problems = list(audit.check_all(place.git))
     for ref, problem in problems:
-        print(f"{output.printable(ref)}: {output.printable(problem)}")
+        print(f"{printable(ref)}: {printable(problem)}")
     live, damaged = index.read_live(place.git)
     for error in damaged:
         print("\n".join(error.lines()))
     if problems or damaged:
         raise NegativeAnswer(
-            f"{len({ref for ref, _ in problems}) + len(damaged)} run(s) are not sound", hint="`git track pull` brings sound copies back"
+            f"{len({ref for ref, _ in problems}) + len(damaged)} run(s) are not sound",
+            hint="`git track pull` brings sound copies back",
         )
     total = len(index.read(place.git, deleted=True).runs)
     output.warn(f"{total} run(s) are sound" + (f", {len(live)} of them being recorded" if live else ""))

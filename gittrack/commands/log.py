@@ -10,6 +10,7 @@ from gittrack import output
 from gittrack.commands import common
 from gittrack.errors import NotFound
 from gittrack.model import Run
+from gittrack.terminal import printable
 
 
 @click.command("log")
@@ -38,8 +39,8 @@ def command(revision: str, max_count: int | None, colour: str | None) -> None:
         if max_count is not None and shown >= max_count:
             break
         shown += 1
-        where = screen.paint(f" ({output.printable(names)})", output.CYAN) if names else ""
-        lines += [f"{screen.paint(short, output.YELLOW)}{where} {output.printable(subject)}"]
+        where = screen.paint(f" ({printable(names)})", output.CYAN) if names else ""
+        lines += [f"{screen.paint(short, output.YELLOW)}{where} {printable(subject)}"]
         lines += [f"    {_line(screen, run)}" for run in runs]
     if not lines:
         output.warn(f"no runs on '{revision}'")
@@ -53,8 +54,12 @@ def _line(screen: output.Screen, run: Run) -> str:
     colour = output.STATUS_COLOURS.get(run.status, "")
     goals = [(name, metric.best) for name, metric in run.metrics.items() if metric.best is not None]
     numbers = goals or [(name, metric.last) for name, metric in list(run.metrics.items())[:2]]
-    parts = [screen.paint(common.short(run), output.YELLOW), output.printable(run.name), screen.paint(run.status, colour)]
-    parts += [f"{output.printable(name)} {output.number(value)}" for name, value in numbers[:3]]
-    parts += [f"[{output.printable(', '.join(run.tags))}]"] if run.tags else []
+    parts = [
+        screen.paint(common.short(run), output.YELLOW),
+        printable(run.name),
+        screen.paint(run.status, colour),
+    ]
+    parts += [f"{printable(name)} {output.number(value)}" for name, value in numbers[:3]]
+    parts += [f"[{printable(', '.join(run.tags))}]"] if run.tags else []
     parts += ["with uncommitted changes"] if run.code.dirty else []
     return "  ".join(parts)

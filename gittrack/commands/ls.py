@@ -11,6 +11,7 @@ from gittrack import forms, output, query
 from gittrack.commands import common
 from gittrack.errors import UsageError
 from gittrack.model import Run
+from gittrack.terminal import printable
 
 
 @click.command("ls", cls=common.JsonCommand)
@@ -29,7 +30,7 @@ from gittrack.model import Run
 @click.option("--format", "template", help="Print each run by a template: %(id) %(params.lr) %(metrics.loss:min).")
 @click.option("-z", "zero", is_flag=True, help="End each run of --format with NUL instead of LF.")
 @common.colour_option
-def command(  # noqa: PLR0913 - one parameter an option
+def command(
     runs: tuple[str, ...],
     max_count: int | None,
     sort: str,
@@ -109,7 +110,7 @@ def _table(screen: output.Screen, columns: str | None, runs: Sequence[Run], *, n
     for at, run in enumerate(runs):
         flat = run.flat_params
         row = [
-            output.printable(run.name) + ("*" if run.starred else ""),
+            printable(run.name) + ("*" if run.starred else ""),
             common.short(run),
             run.status if not run.deleted else "deleted",
             output.ago(run.created, now=now),
@@ -118,7 +119,7 @@ def _table(screen: output.Screen, columns: str | None, runs: Sequence[Run], *, n
         ]
         row += [output.number(_shown(run, name)) for name in metrics]
         row += [output.number(flat.get(name)) for name in params]
-        row.append(output.printable(",".join(run.tags)))
+        row.append(printable(",".join(run.tags)))
         cells.append(row)
         colours[at, 1] = (output.YELLOW,)
         colours[at, 2] = (output.STATUS_COLOURS.get(run.status, ""),)
@@ -130,7 +131,9 @@ def _metrics(runs: Sequence[Run]) -> list[str]:
     """Returns the metrics to show: those with a goal first, then the others that are not the machine's."""
     names = {name: metric.goal for run in runs for name, metric in run.metrics.items()}
     goals = {name for run in runs for name, metric in run.metrics.items() if metric.goal}
-    return sorted((name for name in names if not name.startswith("system/")), key=lambda name: (name not in goals, name))
+    return sorted(
+        (name for name in names if not name.startswith("system/")), key=lambda name: (name not in goals, name)
+    )
 
 
 def _shown(run: Run, name: str) -> float | None:

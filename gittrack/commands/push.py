@@ -11,6 +11,7 @@ from gittrack.commands import common
 from gittrack.errors import RemoteError, UsageError
 from gittrack.model import Run
 from gittrack.repo import Repo
+from gittrack.terminal import printable
 
 
 @click.command("push")
@@ -36,13 +37,13 @@ def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool) 
     pending = _agree(place, name, pending, by_id, yes=yes or dry_run)
     if dry_run:
         for run, _ in pending:
-            print(f"would push {run} {output.printable(by_id[run].name)}")
+            print(f"would push {run} {printable(by_id[run].name)}")
         return
     if not pending:
         return
     done = sync.push(place.git, name, pending)
     for run in done.taken:
-        print(f"pushed {run} {output.printable(by_id[run].name)}")
+        print(f"pushed {run} {printable(by_id[run].name)}")
     for run in done.joined:
         output.warn(f"joined {run} with the edits of others")
     if done.refused:

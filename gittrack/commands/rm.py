@@ -28,11 +28,16 @@ def command(runs: tuple[str, ...], undo: bool) -> None:
         if undo and not run.deleted:
             raise NotFound(f"run '{run.name}' is not deleted")
         if run.deleted and not undo:
-            raise NotFound(f"run '{run.name}' is deleted already", hint=f"`git track rm --undo {run.name}` brings it back")
+            raise NotFound(
+                f"run '{run.name}' is deleted already", hint=f"`git track rm --undo {run.name}` brings it back"
+            )
         if run.oid is None:
             folder = seal.live_root(place.git) / run.id
             live = read_heads(folder)
-            if any(not process.get("detached") and not is_dead(process, touched=live.touched, now=time.time()) for process in live.processes):
+            if any(
+                not process.get("detached") and not is_dead(process, touched=live.touched, now=time.time())
+                for process in live.processes
+            ):
                 raise UsageError(f"run '{run.name}' is still being recorded", hint="stop its process first")
             shutil.rmtree(folder)
             place.git.run("update-ref", "-d", LIVE + run.id)

@@ -20,15 +20,19 @@ from gittrack.tracker import ActiveRun
 
 
 @click.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A param; wins over the command's options.")
-@click.option("--metrics", "metric_files", multiple=True, metavar="FILE", help="A JSON, YAML, CSV or TSV file the command writes.")
+@click.option(
+    "-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A param; wins over the command's options."
+)
+@click.option(
+    "--metrics", "metric_files", multiple=True, metavar="FILE", help="A JSON, YAML, CSV or TSV file the command writes."
+)
 @click.option("--artifact", "artifacts", multiple=True, metavar="PATH", help="A file or folder to keep when it ends.")
 @click.option("--name", help="A name for the run.")
 @click.option("--tag", "tags", multiple=True, help="A tag.")
 @click.option("--group", help="The group the run belongs to.")
 @click.option("-m", "--note", help="A note.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] CMD...")
-def command(  # noqa: PLR0913 - one parameter an option
+def command(
     params: tuple[str, ...],
     metric_files: tuple[str, ...],
     artifacts: tuple[str, ...],
@@ -121,7 +125,9 @@ def _read_metrics(run: ActiveRun, path: Path, before: tuple[int, int] | None) ->
         return
     try:
         if now[1] > metricfile.MAX_BYTES:
-            raise DataRefused(f"cannot read metrics from '{path}'", cause=f"it is larger than {metricfile.MAX_BYTES} bytes")
+            raise DataRefused(
+                f"cannot read metrics from '{path}'", cause=f"it is larger than {metricfile.MAX_BYTES} bytes"
+            )
         for step, values in metricfile.decode(path.read_bytes(), name=str(path)):
             run.log(values, step=step)
     except OSError as exc:
@@ -134,7 +140,11 @@ def _keep(run: ActiveRun, pattern: str) -> None:
     """Keeps the files that a path or a pattern names."""
     import glob
 
-    found = [pattern] if os.path.lexists(pattern) else sorted(p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p))
+    found = (
+        [pattern]
+        if os.path.lexists(pattern)
+        else sorted(p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p))
+    )
     if not found:
         output.warn(f"warning: there is no artifact '{pattern}'")
     for path in found:

@@ -111,7 +111,9 @@ def _text(screen: output.Screen, run: Run, facts: dict[str, Any]) -> Iterator[st
     flat = run.flat_params
     if flat:
         yield from _section(screen, "Params")
-        yield from output.pairs(screen, ((name, output.number(value) or "''") for name, value in flat.items()), indent="  ")
+        yield from output.pairs(
+            screen, ((name, output.number(value) or "''") for name, value in flat.items()), indent="  "
+        )
     if run.metrics:
         yield from _section(screen, "Metrics")
         yield from ("  " + line for line in _metric_table(screen, run.metrics))
@@ -188,7 +190,10 @@ def _warnings(screen: output.Screen, more: dict[str, Any]) -> Iterator[str]:
     }
     said = [f"  {more[key]} {text}" for key, text in words.items() if more.get(key)]
     omitted = (more.get("code") or {}).get("omitted") or []
-    said += [f"  not in the snapshot: {printable(str(left.get('path')))} ({printable(str(left.get('why')))})" for left in omitted]
+    said += [
+        f"  not in the snapshot: {printable(str(left.get('path')))} ({printable(str(left.get('why')))})"
+        for left in omitted
+    ]
     if said:
         yield from _section(screen, "Left out")
         yield from said

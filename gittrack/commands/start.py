@@ -16,7 +16,9 @@ from gittrack.commands.tag import check_tag
 @click.option("--tag", "tags", multiple=True, help="A tag.")
 @click.option("--group", help="The group the run belongs to.")
 @click.option("-m", "--note", help="A note.")
-def command(params: tuple[str, ...], name: str | None, tags: tuple[str, ...], group: str | None, note: str | None) -> None:
+def command(
+    params: tuple[str, ...], name: str | None, tags: tuple[str, ...], group: str | None, note: str | None
+) -> None:
     """Start a run and print its id; `git track add` writes to it, `git track finish` ends it.
 
     With GITTRACK_RUN set to the id, Python's gittrack.init() writes into it too."""

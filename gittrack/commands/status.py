@@ -8,6 +8,7 @@ from gittrack import forms, output, remote, sync
 from gittrack.commands import common
 from gittrack.errors import NotFound
 from gittrack.model import Run
+from gittrack.terminal import printable
 
 
 @click.command("status", cls=common.JsonCommand)
@@ -19,7 +20,9 @@ def command(as_json: str | None, colour: str | None) -> None:
     known = common.read_runs(place, deleted=True)
     screen = common.screen(place, colour)
     running = [run for run in known.listing.runs if run.oid is None]
-    branch = place.git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip() or None
+    branch = (
+        place.git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip() or None
+    )
     try:
         name = remote.choose(place.settings, None, branch=branch)
         waiting = {run for run, _ in sync.unpushed(place.git, name)}
@@ -39,7 +42,7 @@ def command(as_json: str | None, colour: str | None) -> None:
     if running:
         lines += ["Being recorded:", *(f"  {_line(screen, run)}" for run in running), ""]
     if unpushed:
-        lines += [f"Not pushed to '{output.printable(name)}' (`git track push` does):"]
+        lines += [f"Not pushed to '{printable(name)}' (`git track push` does):"]
         lines += [f"  {_line(screen, run)}" for run in unpushed[:10]]
         lines += [f"  and {len(unpushed) - 10} more"] if len(unpushed) > 10 else []
         lines += [""]
@@ -47,17 +50,19 @@ def command(as_json: str | None, colour: str | None) -> None:
     if not name and total:
         lines.append("No remote to push runs to.")
     if not running and not unpushed:
-        lines.append(f"{total} run(s), nothing being recorded" + (f", all on '{output.printable(name)}'." if name and total else "."))
+        lines.append(
+            f"{total} run(s), nothing being recorded" + (f", all on '{printable(name)}'." if name and total else ".")
+        )
     screen.print([line for at, line in enumerate(lines) if line or at < len(lines) - 1])
 
 
 def _line(screen: output.Screen, run: Run) -> str:
     colour = output.STATUS_COLOURS.get(run.status, "")
-    metrics = [f"{output.printable(name)} {output.number(metric.last)}" for name, metric in list(run.metrics.items())[:3]]
+    metrics = [f"{printable(name)} {output.number(metric.last)}" for name, metric in list(run.metrics.items())[:3]]
     status = "deleted" if run.deleted else run.status
     parts = [
         screen.paint(common.short(run), output.YELLOW),
-        output.printable(run.name),
+        printable(run.name),
         screen.paint(status, colour),
         output.ago(run.created, now=common.now()),
         *metrics,

@@ -1,0 +1,236 @@
+"""What a run's process writes, while a model trains.
+
+`log()` is one write to an append-only file: when it returns, the values are in the kernel's hands. It neither raises
+nor waits; an error of ours becomes one line on stderr and a count in the run."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gittrack import journal, values
+from gittrack.codec import frame
+from gittrack.terminal import printable
+
+_MAX_SCHEMAS = 1024
+_MAX_INT = 1 << 53
+_MAX_STEP = (1 << 63) - 1
+_FAST_NAMES = frozenset({"float16", "float32", "float64"})
+
+
+def say(text: str) -> None:
+    """Prints one line about a run on stderr, and never raises: stderr may be closed."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"gittrack: {printable(text)}\n")
+        sys.stderr.flush()
+
+
+class _Schema:
+    """The metrics of one kind of log() call, with their packer and the values of the last call."""
+
+    __slots__ = ("last", "names", "order", "pack")
+
+    def __init__(self, number: int, names: tuple[str, ...]) -> None:
+        self.names = names
+        self.pack = frame.PointPacker(number, len(names))
+        self.last: tuple[float, ...] = ()
+        self.order = 0
+
+
+class Recorder:
+    """One process's writing to one run; safe to use from several threads."""
+
+    def __init__(self, folder: Path, *, label: str, shared: bool, first_schema: int, next_step: int) -> None:
+        self.folder = folder
+        self.label = label
+        self._shared = shared
+        self._lock = threading.RLock()
+        self._schemas: dict[tuple[Any, ...], _Schema] = {}
+        # Schema numbers are unique in a journal; where processes share one, each begins somewhere else.
+        self._numbers = first_schema
+        self._fast: set[type] = {float, bool}
+        self._fast_or_int: set[type] = {float, bool, int}
+        self._earlier: dict[str, float] = {}
+        self._step = next_step
+        self._order = 0
+        self._counts: dict[str, int] = {}
+        self._said: set[str] = set()
+        self._done = False
+        self._writer: journal.Writer | None = None
+        self._open()
+
+    def _open(self) -> None:
+        try:
+            self._writer = journal.Writer(self.folder, shared=self._shared)
+        except OSError as exc:
+            self._lost("open", f"cannot write to '{self.folder}' ({exc.strerror}); values are dropped")
+
+    def _append(self, data: bytes, *, what: str = "values") -> bool:
+        """Writes frames; on an error of the disk counts and says once, and returns False."""
+        if self._writer is None and not self._done:
+            self._open()
+        try:
+            if self._writer is None:
+                raise OSError(0, "the run has ended" if self._done else "no journal")
+            self._writer.append(data)
+        except OSError as exc:
+            self._lost("append", f"{what} of run {self.label} could not be written ({exc.strerror})")
+            return False
+        return True
+
+    def count(self, **counts: int) -> None:
+        """Adds to what the run says of itself when it ends: values dropped, secrets redacted."""
+        for name, number in counts.items():
+            self._counts[name] = self._counts.get(name, 0) + number
+
+    def _lost(self, kind: str, why: str) -> None:
+        self._counts["dropped"] = self._counts.get("dropped", 0) + 1
+        self._say_once(kind, "warning: " + why)
+
+    def _say_once(self, kind: str, text: str) -> None:
+        if kind not in self._said and len(self._said) < 200:
+            self._said.add(kind)
+            say(text)
+
+    def _note(self, kind: str, **content: Any) -> bool:
+        with self._lock:
+            return self._append(frame.encode_json(b"J", {"t": time.time(), "k": kind, **content}), what=kind)
+
+    def log(self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, **_: Any) -> None:
+        """Records values at a step: numbers as points of metrics, anything else as events.
+
+        Without `step` it takes the next one; `commit=False` leaves the step for the next call. Never raises, and
+        returns when the values are in the kernel's hands: killing the process afterwards does not lose them."""
+        try:
+            with self._lock:
+                at = self._step if step is None else step
+                schema = self._schemas.get(tuple(data))
+                cells = tuple(data.values())
+                if (
+                    schema is None
+                    or type(at) is not int
+                    or self._done
+                    or not (self._fast.issuperset(map(type, cells)) or self._is_simple(cells))
+                ):
+                    self._log_slowly(data, step, commit=commit)
+                    return
+                self._writer.append(schema.pack(time.time(), at, cells))  # type: ignore[union-attr]
+                schema.last = cells
+                self._order = schema.order = self._order + 1
+                if commit is not False:
+                    self._step = at + 1
+        except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
+            self._log_failed(exc)
+
+    def _is_simple(self, cells: tuple[Any, ...]) -> bool:
+        """Tells whether values can be packed as they are: floats, or integers that a double holds exactly."""
+        if not self._fast_or_int.issuperset(map(type, cells)):
+            return False
+        return min(cells) >= -_MAX_INT and max(cells) <= _MAX_INT
+
+    def _log_failed(self, exc: Exception) -> None:
+        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else f"{type(exc).__name__}: {exc}"
+        self._lost("log:" + type(exc).__name__, f"a call of log() was dropped from run {self.label} ({why})")
+
+    def _log_slowly(self, data: Mapping[str, Any], step: Any, *, commit: bool | None) -> None:
+        """Records what the fast path does not take: the first call of a kind, and values that need a look."""
+        if self._done:
+            self._lost("ended", f"log() after run {self.label} was finished is dropped")
+            return
+        if not isinstance(data, Mapping):
+            raise TypeError(f"log() takes a mapping of names to values, not {type(data).__name__}")
+        now, at = time.time(), self._step_of(step)
+        numbers: dict[str, float] = {}
+        others: dict[str, Any] = {}
+        simple = True
+        for name, value in values.leaves(data):
+            number = values.number(value)
+            if number is None:
+                others[name] = value
+            else:
+                simple = simple and self._looks_fast(value)
+                numbers[name] = number
+        if numbers:
+            names = tuple(numbers)
+            schema = self._schema(tuple(data) if simple and not others and tuple(data) == names else names, names)
+            cells = tuple(numbers.values())
+            if self._append(schema.pack(now, at, cells)):
+                schema.last = cells
+                self._order = schema.order = self._order + 1
+        for name, value in others.items():
+            self._append(frame.encode_json(b"J", self._event(now, name, value, at)), what="an event")
+        if commit is not False:
+            self._step = at + 1
+
+    def _looks_fast(self, value: Any) -> bool:
+        """Tells whether values of this type can be packed as they are; learns numpy's scalars, but no tensors."""
+        kind = type(value)
+        if kind.__module__ == "numpy" and kind.__name__ in _FAST_NAMES:
+            self._fast.add(kind)
+            self._fast_or_int.add(kind)
+        if kind is int and not -_MAX_INT <= value <= _MAX_INT:
+            self._counts["rounded"] = self._counts.get("rounded", 0) + 1
+        return kind in self._fast_or_int
+
+    def _step_of(self, step: Any) -> int:
+        if step is None:
+            return self._step
+        number = values.number(step)
+        if number is None or not math.isfinite(number) or not -_MAX_STEP <= int(number) <= _MAX_STEP:
+            self._say_once("step", f"warning: {step!r:.60} is no step; the next one is used instead")
+            return self._step
+        return int(step) if isinstance(step, int) else int(number)
+
+    def _schema(self, key: tuple[Any, ...], names: tuple[str, ...]) -> _Schema:
+        schema = self._schemas.get(key)
+        if schema is None:
+            if len(self._schemas) >= _MAX_SCHEMAS:
+                self._fold_schemas()
+            schema = self._schemas[key] = _Schema(self._numbers, names)
+            self._append(frame.encode_schema(self._numbers, names), what="a metric's name")
+            self._numbers += 1
+        return schema
+
+    def _fold_schemas(self) -> None:
+        """Forgets old schemas, so that names that never repeat cannot fill the memory."""
+        self._earlier.update(self._latest())
+        self._schemas.clear()
+
+    def _latest(self) -> dict[str, float]:
+        found = dict(self._earlier)
+        for schema in sorted(self._schemas.values(), key=lambda schema: schema.order):
+            found.update(zip(schema.names, schema.last, strict=False))
+        return found
+
+    def _event(self, now: float, key: str, value: Any, step: int | None, kind: str = "text") -> dict[str, Any]:
+        plain, _ = self._plain(value, key)
+        return {"t": now, "k": "event", "key": key, "value": plain, "step": step, "kind": kind}
+
+    def _plain(self, value: Any, path: str) -> tuple[Any, list[str]]:
+        lossy: list[str] = []
+
+        def note(where: str, why: str) -> None:
+            lossy.append(where)
+            self._say_once(f"lossy:{where}", f"warning: '{where}' {why}" if where else f"warning: a value {why}")
+
+        return values.plain(value, lossy=note, path=path), lossy
+
+    def flush(self) -> None:
+        """Returns when all that was logged survives a power cut."""
+        with self._lock:
+            if self._writer:
+                try:
+                    self._writer.sync()
+                except OSError as exc:
+                    self._lost("sync", f"the disk did not take the journal ({exc.strerror})")
+
+    def start_syncing(self) -> None:
+        """Starts the side thread that makes points survive a power cut."""
+        if self._writer:
+            self._writer.start_syncing()
