@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gittrack.version import VERSION as __version__
+from gittrack.version import VERSION as __version__  # noqa: N811 - the name that Python looks for
 
 if TYPE_CHECKING:
     from gittrack.api import alert as alert
@@ -51,7 +51,7 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'gittrack' has no attribute '{name}'")
-    from importlib import import_module
+    from importlib import import_module  # noqa: PLC0415 - `import gittrack` loads nothing it does not need
 
     value = getattr(import_module(home), name)
     globals()[name] = value
@@ -60,10 +60,10 @@ def __getattr__(name: str) -> Any:
 
 def _of_current_run(name: str) -> Any:
     """Returns `run` (None where there is none), or `config` or `summary` of the current run."""
-    from gittrack import api
+    from gittrack import api, tracker  # noqa: PLC0415 - as above
 
     if name == "run":
-        return api.active[-1] if api.active else None
+        return tracker.active[-1] if tracker.active else None
     return getattr(api.current(), name)
 
 

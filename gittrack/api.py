@@ -24,7 +24,7 @@ def current() -> ActiveRun:
     return active[-1]
 
 
-def log(data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, **others: Any) -> None:
+def log(data: Mapping[str, Any], step: int | None = None, commit: Any = None, **others: Any) -> None:
     """Records values in the current run; see `ActiveRun.log`."""
     current().log(data, step, commit, **others)
 
@@ -49,7 +49,7 @@ def alert(title: str, text: str = "", **others: Any) -> None:
     current().alert(title, text, **others)
 
 
-def finish(exit_code: int | None = None, quiet: bool | None = None, **end: Any) -> Run | None:
+def finish(exit_code: int | None = None, quiet: Any = None, **end: Any) -> Run | None:
     """Finishes the current run, if there is one; see `ActiveRun.finish`."""
     return active[-1].finish(exit_code, quiet, **end) if active else None
 
@@ -57,7 +57,8 @@ def finish(exit_code: int | None = None, quiet: bool | None = None, **end: Any) 
 def track(function: Callable[P, R] | None = None, **options: Any) -> Any:
     """Decorator: each call of the function is a run; its arguments are params, a returned mapping is the summary.
 
-    `@track` and `@track(tags=["cv"])` both work; the options are those of `init`. An exception is recorded and raised."""
+    `@track` and `@track(tags=["cv"])` both work; the options are those of `init`.
+    An exception is recorded and raised."""
     if function is None:
         return functools.partial(track, **options)
     names = inspect.signature(function)

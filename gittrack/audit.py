@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from gittrack import store
 from gittrack.codec import history as history_codec
@@ -60,8 +60,7 @@ def _check_record(detail: store.Detail) -> Iterator[str]:
             yield "the record's metrics are not those of metrics.yaml"
 
 
-def _comparable(metrics: object) -> str:
-    assert isinstance(metrics, dict)
+def _comparable(metrics: Mapping[str, Metric]) -> str:
     rows = {name: (m.last, m.step, m.min, m.max, m.mean, m.count, m.goal) for name, m in metrics.items()}
     return repr(rows)
 

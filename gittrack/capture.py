@@ -34,10 +34,11 @@ MAX_TOTAL = 256 * 1024 * 1024
 MAX_LOCK_FILE = 4 * 1024 * 1024
 
 SECRET_FILES = (
-    ".env .env.* *.env .envrc *.pem *.key *.p12 *.pfx *.jks *.keystore *.kdbx *.ppk id_rsa* id_dsa* id_ecdsa* id_ed25519* "
-    ".netrc _netrc .pgpass .pypirc .npmrc .htpasswd .git-credentials .dockercfg credentials credentials.* *credentials.json "
-    "secret secrets secret.* secrets.* *.secret *.secrets service-account*.json service_account*.json *serviceaccount*.json "
-    "client_secret*.json kubeconfig *.kubeconfig .vault-token *.asc *.gpg token token.txt *.token api_key* apikey*"
+    ".env .env.* *.env .envrc *.pem *.key *.p12 *.pfx *.jks *.keystore *.kdbx *.ppk id_rsa* id_dsa* id_ecdsa* "
+    "id_ed25519* .netrc _netrc .pgpass .pypirc .npmrc .htpasswd .git-credentials .dockercfg credentials "
+    "credentials.* *credentials.json secret secrets secret.* secrets.* *.secret *.secrets service-account*.json "
+    "service_account*.json *serviceaccount*.json client_secret*.json kubeconfig *.kubeconfig .vault-token *.asc "
+    "*.gpg token token.txt *.token api_key* apikey*"
 ).split()
 _NOT_SECRET = (".env.example .env.sample .env.template .env.dist *.pub").split()
 _SECRET_FOLDERS = frozenset({".ssh", ".aws", ".gnupg", ".kube", ".azure", ".docker", ".config/gcloud"})
@@ -46,12 +47,14 @@ LOCK_FILES = (
 ).split()
 
 VARIABLES = (
-    "CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER HIP_VISIBLE_DEVICES ROCR_VISIBLE_DEVICES OMP_NUM_THREADS MKL_NUM_THREADS "
-    "OPENBLAS_NUM_THREADS NUMEXPR_NUM_THREADS PYTHONHASHSEED PYTHONPATH CONDA_DEFAULT_ENV VIRTUAL_ENV CUBLAS_WORKSPACE_CONFIG "
-    "TF_DETERMINISTIC_OPS XLA_FLAGS NCCL_DEBUG NCCL_P2P_DISABLE RANK LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR "
-    "SLURM_JOB_ID SLURM_JOB_NAME SLURM_ARRAY_JOB_ID SLURM_ARRAY_TASK_ID SLURM_PROCID SLURM_NTASKS SLURM_NNODES SLURM_NODELIST "
-    "SLURM_JOB_PARTITION SLURM_CPUS_PER_TASK SLURM_GPUS PBS_JOBID LSB_JOBID JOB_ID OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE "
-    "TZ LANG LC_ALL HF_HUB_OFFLINE TOKENIZERS_PARALLELISM JAX_PLATFORMS KERAS_BACKEND CI GITHUB_RUN_ID GITHUB_SHA CI_JOB_ID"
+    "CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER HIP_VISIBLE_DEVICES ROCR_VISIBLE_DEVICES OMP_NUM_THREADS "
+    "MKL_NUM_THREADS OPENBLAS_NUM_THREADS NUMEXPR_NUM_THREADS PYTHONHASHSEED PYTHONPATH CONDA_DEFAULT_ENV "
+    "VIRTUAL_ENV CUBLAS_WORKSPACE_CONFIG TF_DETERMINISTIC_OPS XLA_FLAGS NCCL_DEBUG NCCL_P2P_DISABLE RANK "
+    "LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR SLURM_JOB_ID SLURM_JOB_NAME SLURM_ARRAY_JOB_ID "
+    "SLURM_ARRAY_TASK_ID SLURM_PROCID SLURM_NTASKS SLURM_NNODES SLURM_NODELIST SLURM_JOB_PARTITION "
+    "SLURM_CPUS_PER_TASK SLURM_GPUS PBS_JOBID LSB_JOBID JOB_ID OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE TZ LANG "
+    "LC_ALL HF_HUB_OFFLINE TOKENIZERS_PARALLELISM JAX_PLATFORMS KERAS_BACKEND CI GITHUB_RUN_ID GITHUB_SHA "
+    "CI_JOB_ID"
 ).split()
 
 
@@ -85,16 +88,16 @@ def read_status(git: Git) -> Status:
     for item in items:
         kind, _, rest = item.partition(" ")
         if kind == "#":
-            key, _, value = rest.partition(" ")
-            head[key] = value
+            key, _, said = rest.partition(" ")
+            head[key] = said
         elif kind == "?":
             untracked.append(rest)
         elif kind in ("1", "u"):
             changed.append(rest.split(" ", 7 if kind == "1" else 9)[-1])
-    oid, branch = head.get("branch.oid"), head.get("branch.head")
+    oid, name = head.get("branch.oid", "(initial)"), head.get("branch.head", "(detached)")
     return Status(
-        commit=None if oid in (None, "(initial)") else Oid(str(oid)),
-        branch=None if branch in (None, "(detached)") else branch,
+        commit=None if oid == "(initial)" else Oid(oid),
+        branch=None if name == "(detached)" else name,
         changed=tuple(changed),
         untracked=tuple(untracked),
     )

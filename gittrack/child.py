@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -108,7 +107,7 @@ def run(command: Sequence[str], *, env: Mapping[str, str], log: Log, started: Ca
         raise NotStarted(127, "no such command")
     numbers = {getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)}
     old = signal.pthread_sigmask(signal.SIG_BLOCK, numbers | {signal.SIGCHLD})
-    taps = [_Tap(sys.__stdout__, 1, log), _Tap(sys.__stderr__, 2, log)]
+    taps = [_Tap(1, log), _Tap(2, log)]
     try:
         process = subprocess.Popen(  # the user's own command
             command,
@@ -157,28 +156,26 @@ def _wait(process: subprocess.Popen[bytes], numbers: set[signal.Signals], taps: 
 class _Tap:
     """Copies one stream of the child to ours and to the log; a terminal of its own where ours is one."""
 
-    def __init__(self, stream: object, fd: int, log: Log) -> None:
+    def __init__(self, fd: int, log: Log) -> None:
         self.fd = fd
         self.log = log
         self.thread: threading.Thread | None = None
         self.is_terminal = os.isatty(fd)
         if self.is_terminal:
-            import pty
-            import tty
+            import pty  # noqa: PLC0415 - only where there are terminals
+            import tty  # noqa: PLC0415 - as above
 
             self.our_end, self.child_end = pty.openpty()
             tty.setraw(self.child_end)
             self.copy_size()
         else:
             self.our_end, self.child_end = os.pipe()
-            os.set_inheritable(self.child_end, True)
-        del stream
 
     def copy_size(self) -> None:
         """Gives the child's terminal the size of ours."""
         if self.is_terminal:
-            import fcntl
-            import termios
+            import fcntl  # noqa: PLC0415 - as above
+            import termios  # noqa: PLC0415 - as above
 
             with contextlib.suppress(OSError):
                 size = fcntl.ioctl(self.fd, termios.TIOCGWINSZ, b"\0" * 8)

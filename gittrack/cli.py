@@ -5,6 +5,7 @@ errors and chooses exit codes."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -31,10 +32,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
 class Commands(click.Group):
     """The group of all commands; knows their names without importing them."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Returns the names of all commands, in the order of the help."""
         return [name for names in GROUPS.values() for name in names]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Loads one command."""
         if cmd_name not in self.list_commands(ctx):
             return None
         command: click.Command = import_module(f"gittrack.commands.{cmd_name}").command
@@ -43,6 +46,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds the command that is meant, or says which one is near."""
         name = args[0] if args else ""
         if name and not name.startswith("-") and name not in self.list_commands(ctx):
             import difflib
@@ -53,6 +57,7 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the commands by group."""
         for title, names in GROUPS.items():
             rows = []
             for name in names:
@@ -120,12 +125,10 @@ def _make_safe(stream: Any) -> None:
 def _print(lines: list[str]) -> None:
     from gittrack.terminal import printable
 
-    try:
+    with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
-    except OSError:
-        pass
-    for line in lines:
-        print(printable(line), file=sys.stderr)
+        sys.stderr.write("".join(printable(line) + "\n" for line in lines))
+        sys.stderr.flush()
 
 
 def _trace() -> None:

@@ -68,7 +68,7 @@ def metric_rows(runs: Sequence[Run]) -> tuple[tuple[Row, ...], int]:
 
 
 def _best(values: Sequence[float | None], goal: Goal | None) -> int | None:
-    numbers = [(value, at) for at, value in enumerate(values) if value is not None and value == value]  # noqa: PLR0124
+    numbers = [(value, at) for at, value in enumerate(values) if value is not None and value == value]
     if goal is None or len(numbers) < 2:
         return None
     chosen = (max if goal == "max" else min)(value for value, _ in numbers)

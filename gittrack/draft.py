@@ -70,16 +70,7 @@ def _take(made: Draft, note: Mapping[str, Any], folder: Path) -> None:
     elif kind == "summary":
         made.summaries[note["key"]] = note["value"]
     elif kind == "artifact":
-        item = Artifact(
-            path=note["path"],
-            size=note["size"],
-            sha256=note["sha256"],
-            name=note.get("name"),
-            type=note.get("type"),
-            aliases=tuple(note.get("aliases") or ()),
-            metadata=note.get("metadata"),
-            step=note.get("step"),
-        )
+        item = _artifact(note)
         made.artifacts[item.path] = item
         made.sources[item.path] = folder / "files" / str(note["file"])
     elif kind == "state":
@@ -87,10 +78,21 @@ def _take(made: Draft, note: Mapping[str, Any], folder: Path) -> None:
     elif kind == "count":
         for name, count in note["v"].items():
             made.counts[name] = made.counts.get(name, 0) + count
-    elif kind == "end":
-        made.end = dict(note)
-    elif kind == "child":  # a process that wrote into the run of another ended
-        made.child = dict(note)
+    elif kind in ("end", "child"):  # child: a process that wrote into the run of another ended
+        setattr(made, kind, dict(note))
+
+
+def _artifact(note: Mapping[str, Any]) -> Artifact:
+    return Artifact(
+        path=note["path"],
+        size=note["size"],
+        sha256=note["sha256"],
+        name=note.get("name"),
+        type=note.get("type"),
+        aliases=tuple(note.get("aliases") or ()),
+        metadata=note.get("metadata"),
+        step=note.get("step"),
+    )
 
 
 def merge_params(into: dict[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -169,10 +171,8 @@ def _summarise_column(column: Column, history: History, goal: Goal | None) -> Me
 def _extremes(cells: array[float]) -> tuple[float, int, float, int, float, int]:
     """Returns min, its place, max, its place, mean, and the number of NaN, which the others leave out."""
     total = sum(cells)
-    if total != total:  # noqa: PLR0124 - NaN, or infinities of both signs
-        numbers = array("d", (cell for cell in cells if cell == cell))  # noqa: PLR0124 - no NaN
-    else:
-        numbers = cells
+    # NaN in the sum: there is one among the values, or there are infinities of both signs.
+    numbers = array("d", (cell for cell in cells if cell == cell)) if total != total else cells
     if not numbers:
         return math.nan, 0, math.nan, 0, math.nan, len(cells)
     low, high = min(numbers), max(numbers)

@@ -39,7 +39,7 @@ def watch() -> None:
         previous_exit(status)
 
     sys.excepthook = on_exception
-    sys.exit = on_exit  # type: ignore[assignment]
+    sys.exit = on_exit
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_after_fork)
     if threading.current_thread() is threading.main_thread():

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, Self
 
 from gittrack.codec.tree import Kind, make_object
 from gittrack.errors import DataRefused, GitFailed, NotARepository
@@ -72,6 +72,7 @@ class Place:
 
     @property
     def oid_bytes(self) -> int:
+        """The length of an object id in bytes."""
         return 32 if self.algorithm == "sha256" else 20
 
 
@@ -210,22 +211,22 @@ class Git:
 
         git checks every object and every link first. Retried, because a `git gc` beside us removes the temporary
         file that index-pack is writing."""
-        for attempt in range(_RETRIES):
-            done = self.run(
-                "index-pack", "--stdin", "--strict", f"--keep={keep}", input=pack, settings=("core.fsync=all",)
-            )
+        attempt = 0
+        while True:
+            args = ("index-pack", "--stdin", "--strict", f"--keep={keep}")
+            done = self.run(*args, input=pack, settings=("core.fsync=all",))
             if done.returncode == 0:
                 sync_directory(self.place.common_dir / "objects" / "pack")
                 return done.stdout.decode().split()[-1]
-            if b"tmp_" not in done.stderr and b"No such file" not in done.stderr:
-                break
+            attempt += 1
+            if attempt == _RETRIES or (b"tmp_" not in done.stderr and b"No such file" not in done.stderr):
+                raise failed("index-pack", done.stderr)
             _pause(attempt)
-        raise failed("index-pack", done.stderr)
 
     def update_refs(self, updates: Iterable[Update], *, durable: bool = True) -> None:
         """Changes refs, all or none, each from its expected old value; raises RefMoved if one has another.
 
-        Durable means that they survive a power cut; git syncs the files (from 2.36), and the directories are synced here."""
+        Durable means that they survive a power cut; git syncs the files (from 2.36), we sync the directories."""
         updates = list(updates)
         zero = "0" * (2 * self.place.oid_bytes)
         lines = [
@@ -249,7 +250,7 @@ class Git:
         head, _, message = commit.partition(b"\n\n")
         fields = [line.decode("utf-8", "surrogateescape").split(" ", 1) for line in head.split(b"\n")]
         args = [part for key, value in fields if key == "parent" for part in ("-p", value)]
-        env = {}
+        env: dict[str, str] = {}
         for key, value in fields:
             if key in ("author", "committer"):
                 name, _, rest = value.partition(" <")
@@ -269,7 +270,7 @@ class Git:
 
     def _sync_refs(self, refs: Iterable[str]) -> None:
         common = self.place.common_dir
-        folders = set()
+        folders: set[Path] = set()
         for ref in refs:
             path = common / ref
             with contextlib.suppress(OSError):  # packed, or not a file at all (reftable)
@@ -292,7 +293,7 @@ class Objects:
             cwd=git.place.work_tree or git.place.git_dir,
         )
 
-    def __enter__(self) -> Objects:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

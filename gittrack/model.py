@@ -44,6 +44,7 @@ class Metric:
 
     @property
     def best_step(self) -> int | None:
+        """The step of the best value; None without a goal."""
         return {"min": self.min_step, "max": self.max_step}.get(self.goal or "")
 
 
@@ -111,6 +112,7 @@ class Edit:
 
     @property
     def order(self) -> tuple[int, str]:
+        """What edits are sorted by."""
         return (self.clock, self.file)
 
 

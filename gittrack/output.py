@@ -52,7 +52,9 @@ class Screen:
             return
         env = {**os.environ, "LESS": os.environ.get("LESS", "FRX"), "LV": os.environ.get("LV", "-c")}
         with (
-            subprocess.Popen(pager, shell=True, stdin=subprocess.PIPE, env=env, text=True, errors="replace") as process,
+            subprocess.Popen(
+                ["sh", "-c", pager], stdin=subprocess.PIPE, env=env, text=True, errors="replace"
+            ) as process,
             contextlib.suppress(OSError),
         ):
             if process.stdin:
@@ -76,10 +78,16 @@ def wants_colour(choice: str, *, terminal: bool) -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or (terminal and os.environ.get("TERM") != "dumb")
 
 
+def line(text: str) -> None:
+    """Prints a line of a result on stdout; the text is safe already."""
+    sys.stdout.write(text + "\n")
+
+
 def warn(text: str) -> None:
     """Prints a line on stderr."""
     with contextlib.suppress(OSError, ValueError):
-        print(printable(text), file=sys.stderr, flush=True)
+        sys.stderr.write(printable(text) + "\n")
+        sys.stderr.flush()
 
 
 # Words --------------------------------------------------------------------------------------------------------------
@@ -229,7 +237,8 @@ def table(
 def _columns_that_fit(widths: Sequence[int], width: int | None) -> list[int]:
     if width is None:
         return list(range(len(widths)))
-    shown, used = [], 0
+    shown: list[int] = []
+    used = 0
     for at, one in enumerate(widths):
         used += one + (2 if shown else 0)
         if used > width and shown:

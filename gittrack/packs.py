@@ -67,8 +67,9 @@ def _merge(git: Git, packs: list[Path]) -> int:
             "show-index", f"--object-format={git.place.algorithm}", input=pack.with_suffix(".idx").read_bytes()
         )
         names.update(line.split()[1] for line in listed.splitlines())
-    pack = git.ask("pack-objects", "--stdout", "-q", "--delta-base-offset", input=b"\n".join(sorted(names)) + b"\n")
-    new = git.write_pack(pack, keep=keep_text("merged"))
+    listing = b"\n".join(sorted(names)) + b"\n"
+    merged = git.ask("pack-objects", "--stdout", "-q", "--delta-base-offset", input=listing)
+    new = git.write_pack(merged, keep=keep_text("merged"))
     folder = git.place.common_dir / "objects" / "pack"
     for old in packs:
         if old.name == f"pack-{new}.pack":
@@ -77,7 +78,7 @@ def _merge(git: Git, packs: list[Path]) -> int:
         for suffix in (".idx", ".rev", ".bitmap", ".pack", ".keep"):
             with contextlib.suppress(OSError):
                 old.with_suffix(suffix).unlink()
-    if len(pack) > RELEASE_BYTES:
+    if len(merged) > RELEASE_BYTES:
         with contextlib.suppress(OSError):
             (folder / f"pack-{new}.keep").unlink()
     sync_directory(folder)

@@ -102,7 +102,7 @@ class Recorder:
         with self._lock:
             return self._append(frame.encode_json(b"J", {"t": time.time(), "k": kind, **content}), what=kind)
 
-    def log(self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, **_: Any) -> None:
+    def log(self, data: Mapping[str, Any], step: int | None = None, commit: Any = None, **_: Any) -> None:
         """Records values at a step: numbers as points of metrics, anything else as events.
 
         Without `step` it takes the next one; `commit=False` leaves the step for the next call. Never raises, and
@@ -132,7 +132,7 @@ class Recorder:
         """Tells whether values can be packed as they are: floats, or integers that a double holds exactly."""
         if not self._fast_or_int.issuperset(map(type, cells)):
             return False
-        return min(cells) >= -_MAX_INT and max(cells) <= _MAX_INT
+        return bool(min(cells) >= -_MAX_INT and max(cells) <= _MAX_INT)
 
     def _log_failed(self, exc: Exception) -> None:
         why = exc.strerror if isinstance(exc, OSError) and exc.strerror else f"{type(exc).__name__}: {exc}"

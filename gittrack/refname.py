@@ -83,6 +83,7 @@ def run_of(ref: str, *, prefix: str = RUNS) -> RunId | None:
 def mirror_prefix(remote: str) -> str:
     """Returns the namespace in which the runs last seen on `remote` are kept.
 
-    A remote may be called `live`, and its name may hold slashes, or be a path or an address: it becomes one component."""
+    A remote may be called `live`, and its name may hold slashes, or be a path or an address:
+    it becomes one component."""
     safe = re.sub(r"[^A-Za-z0-9_-]", lambda found: "%" + found.group().encode("utf-8", "replace").hex(), remote)
     return f"{LOCAL}remote-{safe}/runs/" if safe in ("live", "") or "%" in safe else f"{LOCAL}{safe}/runs/"

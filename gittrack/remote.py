@@ -64,14 +64,15 @@ def choose(settings: Settings, wanted: str | None, *, branch: str | None) -> str
             return wanted
         hint = f"remotes here: {', '.join(known)}" if known else "add it with `git remote add`"
         raise NotFound(f"there is no remote '{wanted}'", hint=hint)
-    asked = [settings.get("remote")]
+    asked: list[str | None] = [settings.get("remote")]
     if branch:
         asked += [
             settings.git(f"branch.{branch}.pushremote"),
             settings.git("remote.pushdefault"),
             settings.git(f"branch.{branch}.remote"),
         ]
-    for name in [*(name for name in asked if name), "origin", *(known if len(known) == 1 else ())]:
+    candidates: list[str] = [*(name for name in asked if name), "origin", *(known if len(known) == 1 else ())]
+    for name in candidates:
         if name in known or (name == asked[0] and is_address(name)):
             return name
     if known:
@@ -175,7 +176,7 @@ def _failed(what: str, remote: str, stderr: bytes) -> RemoteError:
 
 
 def _environment(git: Git) -> dict[str, str]:
-    """Returns what keeps git from asking where nobody can answer, and git-lfs from scanning every ref (16 s for 300)."""
+    """Returns what keeps git from asking where nobody can answer, and git-lfs from scanning every ref."""
     env = {"GIT_LFS_SKIP_PUSH": "1"}
     if not _has_terminal():
         env["GIT_TERMINAL_PROMPT"] = "0"

@@ -113,8 +113,9 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
     header = live.header
     run = RunId(header["id"])
     files: dict[str, Object | Entry] = {}
-    parents, parent_time = _first_parents(git, header)
+    parents, parent_time = _first_parents(header)
     edits: tuple[Any, ...] = ()
+    _drop_missing(made)
     facts = _facts(header, made, live)
     code = manifest.read_code(header.get("code"))
     if tip is not None:
@@ -129,28 +130,10 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
     state = fold(base, edits)
     described = store.with_state(_describe(run, facts, made, metrics, code, name), state)
 
-    def put(path: str, content: bytes) -> None:
-        if tree.why_refused(path) is None:
-            files[path] = store.blob(git, content)
-
-    put("run.yaml", manifest.encode_run(facts))
-    put("params.yaml", yaml12.encode(made.params))
-    if metrics:
-        put("metrics.yaml", manifest.encode_metrics(metrics))
-    if made.history:
-        for old in (history_codec.TEXT_FILE, history_codec.COLUMNS_FILE):
-            files.pop(old, None)
-        put(*history_codec.encode(made.history))
-    if made.events:
-        put("events.jsonl", event_codec.encode_events(made.events))
-    if made.artifacts:
-        put("artifacts.yaml", manifest.encode_artifacts(made.artifacts.values()))
-    for path, source in made.sources.items():
-        put(f"artifacts/{path}", source.read_bytes())
-    for path, content in edit_files.items():
-        put(path, content)
-    for path, content in _side_files(live.folder).items():
-        put(path, content)
+    for old in (history_codec.TEXT_FILE, history_codec.COLUMNS_FILE) if made.history else ():
+        files.pop(old, None)
+    content = _content(live, made, facts, metrics) | edit_files
+    files |= {path: store.blob(git, raw) for path, raw in content.items() if tree.why_refused(path) is None}
     oid = store.commit(
         git,
         described,
@@ -166,7 +149,40 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
     return replace(described, oid=oid)
 
 
-def _first_parents(git: Git, header: Mapping[str, Any]) -> tuple[list[Oid], int]:
+def _drop_missing(made: Draft) -> None:
+    """Leaves out artifacts whose copy is gone or damaged, and counts them: the rest of the run is not held up."""
+    for path, source in list(made.sources.items()):
+        try:
+            whole = source.stat().st_size == made.artifacts[path].size
+        except OSError:
+            whole = False
+        if not whole:
+            del made.sources[path], made.artifacts[path]
+            made.counts["dropped"] = made.counts.get("dropped", 0) + 1
+
+
+def _content(
+    live: journal.Live, made: Draft, facts: Mapping[str, Any], metrics: Mapping[str, Metric]
+) -> dict[str, bytes]:
+    """Returns the files of the run's tree (docs/format.md, chapter 4) that this seal writes."""
+    found = _side_files(live.folder)
+    found["run.yaml"] = manifest.encode_run(facts)
+    found["params.yaml"] = yaml12.encode(made.params)
+    if metrics:
+        found["metrics.yaml"] = manifest.encode_metrics(metrics)
+    if made.history:
+        name, raw = history_codec.encode(made.history)
+        found[name] = raw
+    if made.events:
+        found["events.jsonl"] = event_codec.encode_events(made.events)
+    if made.artifacts:
+        found["artifacts.yaml"] = manifest.encode_artifacts(made.artifacts.values())
+    for path, source in made.sources.items():
+        found[f"artifacts/{path}"] = source.read_bytes()
+    return found
+
+
+def _first_parents(header: Mapping[str, Any]) -> tuple[list[Oid], int]:
     """Returns the parents of a run's first commit, and their commit date."""
     code = manifest.read_code(header.get("code"))
     if code.exact is None or header.get("unlinked"):
@@ -243,7 +259,7 @@ def _continue(made: Draft, facts: dict[str, Any], before: store.Detail) -> None:
     facts["duration"] = round(float(old.get("duration") or 0) + facts["duration"], 3)
 
 
-def _describe(
+def _describe(  # noqa: PLR0917 - parts of one thing
     run: RunId, facts: Mapping[str, Any], made: Draft, metrics: Mapping[str, Metric], code: Code, name: str
 ) -> Run:
     """Returns the run as its record will tell it."""

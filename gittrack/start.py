@@ -15,7 +15,7 @@ from typing import Any
 
 from gittrack import capture, exits, index, journal, query, redact, repo, seal, settings, store
 from gittrack.codec import manifest, yaml12
-from gittrack.draft import merge_params
+from gittrack.draft import draft
 from gittrack.errors import GittrackError, NotFound, UsageError
 from gittrack.git import Update
 from gittrack.model import Code, Run
@@ -28,8 +28,10 @@ from gittrack.views import as_mapping
 
 RUN_VARIABLE = "GITTRACK_RUN"
 _KNOWN_ELSEWHERE = frozenset(
-    "settings config_exclude_keys config_include_keys allow_val_change save_code tensorboard sync_tensorboard monitor_gym "
-    "force anonymous resume_from fork_from magic dir space_id".split()
+    (
+        "settings config_exclude_keys config_include_keys allow_val_change save_code tensorboard sync_tensorboard "
+        "monitor_gym force anonymous resume_from fork_from magic dir space_id"
+    ).split()
 )
 _said: set[str] = set()
 _attached: set[str] = set()
@@ -69,7 +71,7 @@ def init(
     for key in others:
         if key not in _KNOWN_ELSEWHERE:
             _warn_once(f"init:{key}", f"init() does not know '{key}'; it is left out")
-    if reinit in ("return_previous",) and active:
+    if reinit == "return_previous" and active:
         return active[-1]
     if parent is None and reinit != "create_new":
         for open_run in [run for run in active if not run.ended]:
@@ -186,11 +188,7 @@ def _attach(place: Repo, run: str | None, wanted: dict[str, Any], params: Mappin
         wanted["parent"] = wanted["parent"] or run
         return None
     _attached.add(run)
-    known: dict[str, Any] = {}
-    for item in journal.read(folder).journals.values():
-        for note in item.notes:
-            if note.get("k") == "params":
-                merge_params(known, note["v"])
+    known = draft(journal.read(folder)).params
     found = ActiveRun(place, folder, header, attached=True, params=known)
     found.config.merge(known)
     for key in ("name", "notes", "group"):
@@ -206,7 +204,7 @@ def _attach(place: Repo, run: str | None, wanted: dict[str, Any], params: Mappin
 # Resuming -----------------------------------------------------------------------------------------------------------
 
 
-def _find_earlier(place: Repo, identifier: str | None, resume: bool | str | None) -> Run | None:
+def _find_earlier(place: Repo, identifier: str | None, resume: Any) -> Run | None:
     """Returns the run to go on with, or None to start a new one; raises NotFound if one was demanded."""
     if resume in (None, False, "never", ""):
         return None
@@ -264,15 +262,11 @@ def open_run(place: Repo, folder: Path, *, shared: bool = False) -> ActiveRun:
     header = journal.read_header(folder)
     if not shared:
         return ActiveRun(place, folder, header)
-    live = journal.read(folder)
-    steps = [point[0] for item in live.journals.values() for point in item.points]
-    run = ActiveRun(place, folder, header, shared=True, next_step=steps[-1] + 1 if steps else 0)
-    for item in live.journals.values():
-        for note in item.notes:
-            if note.get("k") == "params":
-                run.config.merge(note["v"])
-            elif note.get("k") == "state":
-                run.restore(note["v"])
+    so_far = draft(journal.read(folder))
+    last = so_far.history.steps[-1] + 1 if so_far.history and len(so_far.history.steps) else 0
+    run = ActiveRun(place, folder, header, shared=True, next_step=last)
+    run.config.merge(so_far.params)
+    run.restore(so_far.state)
     return run
 
 

@@ -130,6 +130,7 @@ class Detail:
 
     @property
     def base(self) -> State:
+        """What was recorded of the things that edits change."""
         return manifest.base_state(self.facts)
 
     @property
@@ -145,14 +146,17 @@ class Detail:
         return yaml12.decode(raw, name="params.yaml") if raw is not None else {}
 
     def metrics(self) -> dict[str, Metric]:
+        """Returns the summary of every metric."""
         raw = self.blob("metrics.yaml", limit=MAX_YAML)
         return manifest.decode_metrics(raw) if raw is not None else {}
 
     def artifacts(self) -> list[Artifact]:
+        """Returns what the run says of its files."""
         raw = self.blob("artifacts.yaml", limit=MAX_YAML)
         return manifest.decode_artifacts(raw) if raw is not None else []
 
     def events(self) -> list[Event]:
+        """Returns what was logged that is no number."""
         raw = self.blob("events.jsonl", limit=MAX_EVENTS)
         return event_codec.decode_events(raw) if raw is not None else []
 

@@ -120,14 +120,17 @@ class ActiveRun(Recorder):
 
     @property
     def project(self) -> str | None:
+        """The project, as W&B scripts give it."""
         return self._header.get("project")
 
     @property
     def entity(self) -> str | None:
+        """The entity, as W&B scripts give it."""
         return self._header.get("entity")
 
     @property
     def job_type(self) -> str | None:
+        """The kind of job, as W&B scripts give it."""
         return self._header.get("job_type")
 
     @property
@@ -195,10 +198,9 @@ class ActiveRun(Recorder):
     def define_metric(
         self,
         name: str,
-        *args: Any,
+        *_args: Any,
         goal: str | None = None,
         summary: str | None = None,
-        step_metric: Any = None,
         **_: Any,
     ) -> None:
         """Declares what is good for a metric: `goal="max"` or `"min"`; the name may be a pattern (`val/*`)."""
@@ -255,7 +257,7 @@ class ActiveRun(Recorder):
     # Ending ---------------------------------------------------------------------------------------------------------
 
     def finish(
-        self, exit_code: int | None = None, quiet: bool | None = None, *, status: str | None = None, **end: Any
+        self, exit_code: int | None = None, quiet: Any = None, *, status: str | None = None, **end: Any
     ) -> Run | None:
         """Ends the run and makes its commit; when it returns the run survives a power cut.
 

@@ -85,7 +85,7 @@ class _Plain:
         if kind is int:
             return self._integer(value, path)
         if isinstance(value, str):
-            return self._text(str(value), path)
+            return self._text(str.__str__(value), path)  # of an enum the text, not its name
         self.items += 1
         if self.items > MAX_ITEMS:
             self.lossy(path, f"more than {MAX_ITEMS} items; the rest is left out")
@@ -121,7 +121,7 @@ class _Plain:
             self.lossy(path, f"cannot be read ({type(exc).__name__})")
             return f"<{type(value).__qualname__}>"
 
-    def _known(self, value: Any, path: str, depth: int) -> Any:
+    def _known(self, value: Any, path: str, depth: int) -> Any:  # noqa: C901, PLR0912 - a line a kind reads best
         if isinstance(value, int | float):  # subclasses: numpy.float64, IntEnum
             base: int | float = int(value) if isinstance(value, int) else float(value)
             return self.convert(base, path, depth)

@@ -70,7 +70,7 @@ class Params(MutableMapping[str, Any]):
     def __repr__(self) -> str:
         return repr(self._values)
 
-    def update(self, *args: Any, allow_val_change: bool = False, **more: Any) -> None:  # type: ignore[override] # noqa: ARG002
+    def update(self, *args: Any, allow_val_change: bool = False, **more: Any) -> None:  # noqa: ARG002 - W&B's argument; every change is kept
         """Records params from a mapping, a namespace, or keywords."""
         for given in (*args, more):
             self._record(as_mapping(given))
@@ -135,7 +135,7 @@ class Summary(MutableMapping[str, Any]):
     def __repr__(self) -> str:
         return repr(self._all())
 
-    def update(self, *args: Any, **more: Any) -> None:  # type: ignore[override]
+    def update(self, *args: Any, **more: Any) -> None:
         """Sets several at once."""
         for key, value in {**(dict(args[0]) if args else {}), **more}.items():
             self[key] = value

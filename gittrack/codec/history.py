@@ -245,7 +245,7 @@ def _encode_floats(values: array[float]) -> tuple[str, bytes]:
     except OverflowError:
         return "f64", _shuffle(_little(values), 8)
     same = array("d", single)
-    if same == values or all(a == b or (a != a and b != b) for a, b in zip(same, values, strict=True)):  # noqa: PLR0124
+    if same == values or all(a == b or (a != a and b != b) for a, b in zip(same, values, strict=True)):
         return "f32", _shuffle(_little(single), 4)
     return "f64", _shuffle(_little(values), 8)
 
@@ -313,7 +313,7 @@ def build(points: Iterable[tuple[int, int, int, Sequence[str], Sequence[float]]]
 def points_of(history: History) -> list[tuple[int, int, int, tuple[str, ...], tuple[float, ...]]]:
     """Returns the table as points again, one per cell, in row order; the inverse of `build` up to grouping."""
     ranks = history.ranks or array("q", bytes(8 * len(history.steps)))
-    found = []
+    found: list[tuple[int, int, int, tuple[str, ...], tuple[float, ...]]] = []
     for name, column in history.columns.items():
         rows: Sequence[int] = range(len(history.steps)) if column.rows is None else column.rows
         found += [

@@ -13,8 +13,9 @@ from gittrack.model import Artifact, Code, Metric, Omitted, State
 from gittrack.refname import Oid
 
 RUN_KEYS = (
-    "format id name status created ended duration author host user pid command directory exit_code signal error project "
-    "entity job_type group parent tags notes code seeds processes resumed dropped corrupt rounded redacted"
+    "format id name status created ended duration author host user pid command directory exit_code signal error "
+    "project entity job_type group parent tags notes code seeds processes resumed dropped corrupt rounded "
+    "redacted"
 ).split()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -32,7 +33,7 @@ def decode(raw: bytes, *, name: str) -> list[Row]:
         if ending in ("jsonl", "ndjson"):
             return list(_rows(_lines(raw)))
         return list(_rows(_json(raw)))
-    except (ValueError, RecursionError, csv.Error, UnicodeDecodeError) as exc:
+    except (ValueError, TypeError, RecursionError, csv.Error, UnicodeDecodeError) as exc:
         raise DataRefused(f"cannot read metrics from '{name}'", cause=" ".join(str(exc).split())[:200]) from exc
 
 
@@ -84,11 +85,11 @@ def _rows(document: Any) -> Iterable[Row]:
     if isinstance(document, list):
         for item in document:
             if not isinstance(item, Mapping):
-                raise ValueError("a list of metrics holds mappings")
+                raise TypeError("a list of metrics holds mappings")
             yield _with_step(flatten(item))
         return
     if not isinstance(document, Mapping):
-        raise ValueError("it holds neither a mapping nor a list")
+        raise TypeError("it holds neither a mapping nor a list")
     flat = flatten(document)
     series = {key: value for key, value in flat.items() if isinstance(value, list)}
     if series and all(_is_number(item) for value in series.values() for item in value):
@@ -105,7 +106,7 @@ def _rows(document: Any) -> Iterable[Row]:
 def _with_step(values: dict[str, Any]) -> Row:
     for key in _STEPS:
         step = values.get(key)
-        if len(values) > 1 and _is_number(step) and step == step and float(step).is_integer():
+        if len(values) > 1 and isinstance(step, int | float) and math.isfinite(step) and float(step).is_integer():
             rest = {name: value for name, value in values.items() if name != key or key == "epoch"}
             return int(step), rest
     return None, values

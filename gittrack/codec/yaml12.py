@@ -94,7 +94,7 @@ def scalar(value: Any) -> str:
 
 
 def _float(value: float) -> str:
-    if value != value:  # noqa: PLR0124 - the definition of NaN
+    if value != value:
         return ".nan"
     written = repr(value)
     if "inf" in written:
@@ -202,5 +202,5 @@ def resolve(plain: str) -> Any:
     if _FLOAT.fullmatch(plain):
         return float(plain)
     if _OCTAL.fullmatch(plain):
-        return int(plain[2:], 8)
+        return int(plain, 8)
     return int(plain, 16) if _HEX.fullmatch(plain) else plain

@@ -41,7 +41,7 @@ def command(run: str, folder: Path | None) -> None:
     if done.returncode:
         raise GitFailed(f"cannot check out the code of run '{found.name}'", cause=first_line(done.stderr))
     what = "the uncommitted work included" if found.code.snapshot else "as it was committed"
-    print(printable(str(target)))
+    output.line(printable(str(target)))
     output.warn(f"the code of run {found.name}, {what}, at {code[:10]}")
     omitted = (
         "some files were left out of the snapshot; `git track show` lists them"

@@ -127,7 +127,8 @@ def _text(place: Repo, screen: output.Screen, found: diff.Difference, runs: Sequ
 
 
 def _rows(screen: output.Screen, title: str, heads: list[str], rows: Sequence[diff.Row]) -> Iterator[str]:
-    cells, colours = [], {}
+    cells: list[list[str]] = []
+    colours: dict[tuple[int, int], tuple[str, ...]] = {}
     two = len(heads) == 3 and title == "Metrics"
     for at, row in enumerate(rows):
         shown = [_cell(title, value) + (" *" if place == row.best else "") for place, value in enumerate(row.values)]

@@ -25,9 +25,9 @@ def fetch(where: str | None) -> None:
     done = sync.pull(place.git, name)
     for label, runs in (("new", done.new), ("updated", done.forwarded), ("joined", done.joined)):
         for run in runs[:20]:
-            print(f"{label} {run}")
+            output.line(f"{label} {run}")
         if len(runs) > 20:
-            print(f"{label} {len(runs) - 20} more")
+            output.line(f"{label} {len(runs) - 20} more")
     for error in done.refused:
         common.report(error, label="warning")
     if not (done.new or done.forwarded or done.joined or done.refused):

@@ -31,5 +31,5 @@ def command(which: str | None, status: str | None, exit_code: int | None) -> Non
         raise GittrackError(
             f"run '{run.name}' could not be committed yet", hint="all of it is kept; try `git track finish` again"
         )
-    print(run.id)
+    output.line(run.id)
     output.warn(f"gittrack: run {run.name} {done.status}")

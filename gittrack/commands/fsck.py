@@ -18,10 +18,10 @@ def command() -> None:
     place = common.open_repo()
     problems = list(audit.check_all(place.git))
     for ref, problem in problems:
-        print(f"{printable(ref)}: {printable(problem)}")
+        output.line(f"{printable(ref)}: {printable(problem)}")
     live, damaged = index.read_live(place.git)
     for error in damaged:
-        print("\n".join(error.lines()))
+        output.line("\n".join(error.lines()))
     if problems or damaged:
         raise NegativeAnswer(
             f"{len({ref for ref, _ in problems}) + len(damaged)} run(s) are not sound",

@@ -101,12 +101,13 @@ def _table(screen: output.Screen, columns: str | None, runs: Sequence[Run], *, n
     """Returns the lines of the table: what every run has, then the metrics and the params that tell runs apart."""
     if columns:
         heads, rows = _chosen(columns, runs)
-        cells = [[output.number(cell) for cell in row] for row in rows]
+        plain = [[output.number(cell) for cell in row] for row in rows]
         numeric = {at for at in range(len(heads)) if any(isinstance(row[at], int | float) for row in rows)}
-        return output.table(screen, heads, cells, right=numeric)
+        return output.table(screen, heads, plain, right=numeric)
     metrics, params = _metrics(runs), _varying(runs)
     heads = ["NAME", "ID", "STATUS", "CREATED", "TIME", "CODE", *metrics, *params, "TAGS"]
-    cells, colours = [], {}
+    cells: list[list[str]] = []
+    colours: dict[tuple[int, int], tuple[str, ...]] = {}
     for at, run in enumerate(runs):
         flat = run.flat_params
         row = [

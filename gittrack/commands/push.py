@@ -10,6 +10,7 @@ from gittrack import output, remote, sync
 from gittrack.commands import common
 from gittrack.errors import RemoteError, UsageError
 from gittrack.model import Run
+from gittrack.refname import RunId
 from gittrack.repo import Repo
 from gittrack.terminal import printable
 
@@ -37,13 +38,13 @@ def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool) 
     pending = _agree(place, name, pending, by_id, yes=yes or dry_run)
     if dry_run:
         for run, _ in pending:
-            print(f"would push {run} {printable(by_id[run].name)}")
+            output.line(f"would push {run} {printable(by_id[run].name)}")
         return
     if not pending:
         return
     done = sync.push(place.git, name, pending)
     for run in done.taken:
-        print(f"pushed {run} {printable(by_id[run].name)}")
+        output.line(f"pushed {run} {printable(by_id[run].name)}")
     for run in done.joined:
         output.warn(f"joined {run} with the edits of others")
     if done.refused:
@@ -60,7 +61,7 @@ def _branch(place: Repo) -> str | None:
     return place.git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip() or None
 
 
-def _agree(place: Repo, name: str, pending: list, by_id: dict[str, Run], *, yes: bool) -> list:  # type: ignore[type-arg]
+def _agree(place: Repo, name: str, pending: list, by_id: dict[RunId, Run], *, yes: bool) -> list:  # type: ignore[type-arg]
     """Returns what may be pushed, after saying what code goes out with it and asking about uncommitted files."""
     what = sync.publication(place.git, name, {run: by_id[run].code for run, _ in pending})
     if what.commits:

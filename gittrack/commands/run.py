@@ -87,7 +87,7 @@ def _record(run: ActiveRun, command: list[str], metric_files: tuple[str, ...], a
     env = {**os.environ, start.RUN_VARIABLE: run.id}
     sys.stdout.flush()
     try:
-        ended = child.run(command, env=env, log=log, started=lambda pid: run.start_syncing())
+        ended = child.run(command, env=env, log=log, started=lambda _pid: run.start_syncing())
     except child.NotStarted as exc:
         log.close()
         run.finish(exit_code=exc.exit_code, quiet=True, status="failed", error=f"could not be started: {exc.reason}")

@@ -31,5 +31,5 @@ def command(
     run.close()
     place.current_file.parent.mkdir(exist_ok=True)
     place.current_file.write_text(f"{run.id}\n", "ascii")
-    print(run.id)
+    output.line(run.id)
     output.warn(f"gittrack: run {run.name} is open; `git track finish` ends it")

@@ -7,7 +7,7 @@ from collections import Counter
 
 import click
 
-from gittrack import repo, seal, store
+from gittrack import output, repo, seal, store
 from gittrack.commands import common
 from gittrack.errors import NotFound, UsageError
 from gittrack.model import Run
@@ -27,12 +27,12 @@ def command(run: str | None, tags: tuple[str, ...], delete: bool) -> None:
     if run is None:
         counts = Counter(tag for item in known.listing.runs for tag in item.tags)
         for tag in sorted(counts):
-            print(f"{printable(tag)}\t{counts[tag]}")
+            output.line(f"{printable(tag)}\t{counts[tag]}")
         return
     for item in known.find_all([run]):
         if not tags:
             for tag in item.tags:
-                print(printable(tag))
+                output.line(printable(tag))
             continue
         clean = [check_tag(tag) for tag in tags]
         missing = [tag for tag in clean if tag not in item.tags]
