@@ -9,15 +9,11 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import os
-import platform
-import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from gittrack import packs, redact
 from gittrack.codec import tree
@@ -31,7 +27,6 @@ IDENTITY = "gittrack <gittrack@localhost>"
 SNAPSHOT_MESSAGE = b"snapshot of uncommitted work\n"
 MAX_FILES = 10_000
 MAX_TOTAL = 256 * 1024 * 1024
-MAX_LOCK_FILE = 4 * 1024 * 1024
 
 SECRET_FILES = (
     ".env .env.* *.env .envrc *.pem *.key *.p12 *.pfx *.jks *.keystore *.kdbx *.ppk id_rsa* id_dsa* id_ecdsa* "
@@ -42,20 +37,6 @@ SECRET_FILES = (
 ).split()
 _NOT_SECRET = (".env.example .env.sample .env.template .env.dist *.pub").split()
 _SECRET_FOLDERS = frozenset({".ssh", ".aws", ".gnupg", ".kube", ".azure", ".docker", ".config/gcloud"})
-LOCK_FILES = (
-    "uv.lock poetry.lock pdm.lock Pipfile.lock pixi.lock conda-lock.yml pylock.toml requirements.txt environment.yml"
-).split()
-
-VARIABLES = (
-    "CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER HIP_VISIBLE_DEVICES ROCR_VISIBLE_DEVICES OMP_NUM_THREADS "
-    "MKL_NUM_THREADS OPENBLAS_NUM_THREADS NUMEXPR_NUM_THREADS PYTHONHASHSEED PYTHONPATH CONDA_DEFAULT_ENV "
-    "VIRTUAL_ENV CUBLAS_WORKSPACE_CONFIG TF_DETERMINISTIC_OPS XLA_FLAGS NCCL_DEBUG NCCL_P2P_DISABLE RANK "
-    "LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR SLURM_JOB_ID SLURM_JOB_NAME SLURM_ARRAY_JOB_ID "
-    "SLURM_ARRAY_TASK_ID SLURM_PROCID SLURM_NTASKS SLURM_NNODES SLURM_NODELIST SLURM_JOB_PARTITION "
-    "SLURM_CPUS_PER_TASK SLURM_GPUS PBS_JOBID LSB_JOBID JOB_ID OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE TZ LANG "
-    "LC_ALL HF_HUB_OFFLINE TOKENIZERS_PARALLELISM JAX_PLATFORMS KERAS_BACKEND CI GITHUB_RUN_ID GITHUB_SHA "
-    "CI_JOB_ID"
-).split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +233,7 @@ def _fill_index(git: Git, paths: list[str], env: Mapping[str, str]) -> tuple[Omi
 
 
 def _snapshot_commit(git: Git, tree_oid: Oid, parent: Oid | None) -> tree.Object:
-    when = int(git.ask("show", "-s", "--format=%ct", parent)) if parent else 0
+    when = git.commit_time(parent) if parent else 0
     body = tree.encode_commit(
         tree=tree_oid,
         parents=[parent] if parent else [],
@@ -273,8 +254,7 @@ def _store_private(git: Git, private: Path, commit: tree.Object, env: Mapping[st
     names = [part.parent.name + part.name for part in (private / "objects").glob("[0-9a-f][0-9a-f]/*")]
     packed = list((private / "objects" / "pack").glob("*.idx"))
     for index in packed:  # git streams a huge file straight into a pack
-        listed = git.ask("show-index", f"--object-format={git.place.algorithm}", input=index.read_bytes())
-        names += [line.split()[1].decode() for line in listed.splitlines()]
+        names += packs.read_index(index.read_bytes(), git.place.oid_bytes)
     pack = git.ask("pack-objects", "--stdout", "-q", input="\n".join(names).encode() + b"\n", env=env)
     git.write_pack(pack, keep=packs.keep_text("snapshot"))
 
@@ -284,111 +264,3 @@ def patch(git: Git, code: Code) -> bytes:
     if not (code.commit and code.snapshot):
         return b""
     return git.ask("diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", code.commit, code.snapshot)
-
-
-# The environment ------------------------------------------------------------------------------------------------
-
-
-def packages() -> list[str]:
-    """Returns `name==version` of every installed distribution, sorted; `name @ url` where it came from a url.
-
-    Reads the names of the metadata folders (PEP 376, PEP 610) rather than parsing them: 1 ms instead of 60."""
-    found: dict[str, str] = {}
-    for entry in reversed(sys.path):
-        try:
-            names = os.listdir(entry or ".")
-        except OSError:
-            continue
-        for name in names:
-            if not name.endswith(".dist-info"):
-                continue
-            project, dash, version = name.removesuffix(".dist-info").partition("-")
-            if dash:
-                canonical = re.sub(r"[-_.]+", "-", project).lower()
-                found[canonical] = _origin(os.path.join(entry, name)) or f"=={version}"
-    return sorted(name + version for name, version in found.items())
-
-
-def _origin(folder: str) -> str | None:
-    try:
-        with open(os.path.join(folder, "direct_url.json"), encoding="utf-8") as file:
-            text = file.read(100_000)
-    except OSError:
-        return None
-    import json  # noqa: PLC0415 - most environments have no such file
-
-    with contextlib.suppress(ValueError, AttributeError, TypeError):
-        facts = json.loads(text)
-        commit = facts.get("vcs_info", {}).get("commit_id")
-        return f" @ {redact.address(facts['url'])}" + (f"@{commit}" if commit else "")
-    return None
-
-
-def machine() -> dict[str, Any]:
-    """Returns interpreter, platform and hardware as they stand in `env/environment.yaml`."""
-    system = os.uname() if hasattr(os, "uname") else None
-    facts: dict[str, Any] = {
-        "python": {
-            "version": platform.python_version(),
-            "implementation": sys.implementation.name,
-            "executable": sys.executable,
-        },
-        "platform": {
-            "system": system.sysname if system else sys.platform,
-            "release": system.release if system else "",
-            "machine": system.machine if system else "",
-        },
-        "cpu": {"model": _cpu_model(), "count": os.cpu_count()},
-        "memory": _memory(),
-        "gpus": _gpus(),
-    }
-    return {key: value for key, value in facts.items() if value}
-
-
-def _cpu_model() -> str | None:
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-        found = re.search(r"^(?:model name|Model|cpu model)\s*:\s*(.+)$", file.read(65536), re.MULTILINE)
-        return found[1].strip() if found else None
-    return None
-
-
-def _memory() -> int | None:
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return None
-
-
-def _gpus() -> list[dict[str, str]]:
-    """Returns the NVIDIA GPUs that the kernel's driver names; no library, no process."""
-    found = []
-    driver = None
-    with contextlib.suppress(OSError), open("/proc/driver/nvidia/version", encoding="utf-8") as file:
-        version = re.search(r"Kernel Module\s.*?\s([0-9]+(?:\.[0-9]+)+)", file.read(1000))
-        driver = version[1] if version else None
-    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        with contextlib.suppress(OSError):
-            facts = dict(re.findall(r"^([^:\n]+):\s*(.+?)\s*$", path.read_text("utf-8"), re.MULTILINE))
-            gpu = {"name": facts.get("Model"), "uuid": facts.get("GPU UUID"), "driver": driver}
-            found.append({key: value for key, value in gpu.items() if value})
-    return found
-
-
-def variables(settings: Settings) -> dict[str, str]:
-    """Returns the environment variables of the allow-list that are set, secrets in them replaced."""
-    allowed = [*VARIABLES, *settings.get("envAllow").replace(",", " ").split()]
-    found = {}
-    for name in sorted(settings.environ):
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed):
-            found[name] = redact.text(settings.environ[name])[0]
-    return found
-
-
-def lock_files(root: Path | None) -> dict[str, bytes]:
-    """Returns the project's lock files at the top of the work tree, name to content."""
-    found = {}
-    for name in LOCK_FILES if root else ():
-        path = Path(root or ".") / name
-        with contextlib.suppress(OSError):
-            if path.is_file() and path.stat().st_size <= MAX_LOCK_FILE:
-                found[name] = path.read_bytes()
-    return found

@@ -39,6 +39,7 @@ _DROPPED = frozenset(
 )
 MAX_OBJECT = 1024 * 1024 * 1024
 _RETRIES = 8
+_commit_times: dict[Oid, int] = {}
 
 
 class RefMoved(GitFailed):
@@ -185,6 +186,12 @@ class Git:
         """Returns the commit that git's own revision syntax names, or None."""
         done = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}")
         return Oid(done.stdout.decode().strip()) if done.returncode == 0 else None
+
+    def commit_time(self, oid: Oid) -> int:
+        """Returns the commit date of a commit in Unix seconds; a commit never changes, so it is asked for once."""
+        if oid not in _commit_times:
+            _commit_times[oid] = int(self.ask("show", "-s", "--format=%ct", oid))
+        return _commit_times[oid]
 
     def objects(self) -> Objects:
         """Returns a reader of objects; use it as a context manager."""

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 from pathlib import Path
 
+from gittrack.errors import GitFailed
 from gittrack.git import Git, sync_directory
+from gittrack.refname import Oid
 
 MARK = "gittrack "
 MAX_PACKS = 20
@@ -61,13 +64,8 @@ def _small(packs: list[Path]) -> list[Path]:
 
 
 def _merge(git: Git, packs: list[Path]) -> int:
-    names: set[bytes] = set()
-    for pack in packs:
-        listed = git.ask(
-            "show-index", f"--object-format={git.place.algorithm}", input=pack.with_suffix(".idx").read_bytes()
-        )
-        names.update(line.split()[1] for line in listed.splitlines())
-    listing = b"\n".join(sorted(names)) + b"\n"
+    oids = {oid for pack in packs for oid in read_index(pack.with_suffix(".idx").read_bytes(), git.place.oid_bytes)}
+    listing = "".join(f"{oid}\n" for oid in sorted(oids)).encode()
     merged = git.ask("pack-objects", "--stdout", "-q", "--delta-base-offset", input=listing)
     new = git.write_pack(merged, keep=keep_text("merged"))
     folder = git.place.common_dir / "objects" / "pack"
@@ -83,6 +81,15 @@ def _merge(git: Git, packs: list[Path]) -> int:
             (folder / f"pack-{new}.keep").unlink()
     sync_directory(folder)
     return len(packs)
+
+
+def read_index(raw: bytes, oid_bytes: int) -> list[Oid]:
+    """Returns the ids in a pack's index (git's gitformat-pack, version 2): sorted, after a table of 256 counts."""
+    if raw[:8] != b"\xfftOc\0\0\0\2":
+        raise GitFailed("cannot read a pack's index", cause="it is not of version 2")
+    (count,) = struct.unpack_from(">I", raw, 8 + 255 * 4)
+    start = 8 + 256 * 4
+    return [Oid(raw[at : at + oid_bytes].hex()) for at in range(start, start + count * oid_bytes, oid_bytes)]
 
 
 @contextlib.contextmanager

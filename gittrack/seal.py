@@ -62,11 +62,11 @@ def seal(git: Git, folder: Path, *, sign: bool = False) -> Run:
     for _ in range(20):
         earlier = _earlier(git, run, expected=live.header.get("tip"))
         if earlier is not None and earlier.seal == name:
-            discard(git, folder)
+            discard(git, live)
             return earlier
         with contextlib.suppress(RefMoved):
             sealed = _write(git, live, made, name, earlier.oid if earlier else None, sign=sign)
-            discard(git, folder)
+            discard(git, live)
             return sealed
     raise RefMoved(f"cannot seal run '{run}'", cause="other processes keep changing it", hint="try again")
 
@@ -91,13 +91,11 @@ def _maybe_packed(git: Git, run: RunId) -> bool:
         return True if (git.place.common_dir / "reftable").exists() else False  # noqa: SIM210 - reads as what it says
 
 
-def discard(git: Git, folder: Path) -> None:
+def discard(git: Git, live: journal.Live) -> None:
     """Removes a live folder after its run was sealed; a process elsewhere that still writes keeps its files."""
-    elsewhere = False
-    with contextlib.suppress(OSError, DataRefused):
-        here = journal.process_identity()["host"]
-        elsewhere = any(process.get("host", here) != here for process in journal.read_heads(folder).processes)
-    if elsewhere:
+    folder = live.folder
+    here = journal.process_identity()["host"]
+    if any(process.get("host", here) != here for process in live.processes):
         home = git.place.common_dir / "gittrack" / "sealed"
         home.mkdir(exist_ok=True)
         with contextlib.suppress(OSError):

@@ -6,18 +6,20 @@ repository, or where nothing can be written, it records elsewhere or nothing, an
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gittrack import capture, exits, index, journal, query, redact, repo, seal, settings, store
+from gittrack import capture, environment, exits, index, journal, query, redact, repo, seal, settings, store
 from gittrack.codec import manifest, yaml12
 from gittrack.draft import draft
 from gittrack.errors import GittrackError, NotFound, UsageError
-from gittrack.git import Update
+from gittrack.git import Git, Update
 from gittrack.model import Code, Run
 from gittrack.recorder import say
 from gittrack.refname import LIVE, RunId, is_run_id, run_id_for, run_ref
@@ -243,7 +245,7 @@ def _record(place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, iden
     command, hidden = redact.command(_command())
     live = create(place, wanted, command=command, now=now, identifier=identifier, earlier=earlier)
     if earlier is None:
-        run = ActiveRun(place, live, journal.read_header(live))
+        run = open_run(place, live)
     else:
         with place.git.objects() as objects:
             detail = store.read_detail(objects, earlier.id, str(earlier.oid), oid_bytes=place.git.place.oid_bytes)
@@ -251,6 +253,7 @@ def _record(place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, iden
         last = max(history.steps) + 1 if history and len(history.steps) else 0
         run = ActiveRun(place, live, journal.read_header(live), resumed=True, next_step=last, params=params)
         run.config.merge(params)
+        pin(run, place.git, journal.read_header(live))
         say(f"run {earlier.name} goes on at step {last}")
     if hidden:
         run.count(redacted=hidden)
@@ -261,7 +264,9 @@ def open_run(place: Repo, folder: Path, *, shared: bool = False) -> ActiveRun:
     """Returns the run in a live folder, to write to; shared: several processes write to one journal, a call each."""
     header = journal.read_header(folder)
     if not shared:
-        return ActiveRun(place, folder, header)
+        run = ActiveRun(place, folder, header)
+        pin(run, place.git, header)
+        return run
     so_far = draft(journal.read(folder))
     last = so_far.history.steps[-1] + 1 if so_far.history and len(so_far.history.steps) else 0
     run = ActiveRun(place, folder, header, shared=True, next_step=last)
@@ -300,7 +305,7 @@ def create(
         "command": command,
         "directory": _directory(git.place.work_tree),
         "code": manifest.code_facts(code),
-        "code_time": int(git.ask("show", "-s", "--format=%ct", code.exact)) if code.exact else 0,
+        "code_time": git.commit_time(code.exact) if code.exact else 0,
         "process": {"detached": True} if detached else journal.process_identity(),
         "tip": earlier.oid if earlier else None,
         "pinned": code.exact is not None,
@@ -317,9 +322,23 @@ def create(
     _write_environment(place, folder)
     if unlinked and (changes := capture.patch(git, code)):
         (folder / "code.patch").write_bytes(changes)
-    if code.exact:
-        git.update_refs([Update(LIVE + run_id, code.exact, None)], durable=False)
     return folder
+
+
+def pin(run: ActiveRun, git: Git, header: Mapping[str, Any]) -> None:
+    """Keeps git from collecting the run's code while it runs, whatever is amended or deleted meanwhile.
+
+    In a side thread: the reflog keeps the code for long enough, and training need not wait for it."""
+    exact = manifest.read_code(header.get("code")).exact
+    if exact is None:
+        return
+
+    def write() -> None:
+        with contextlib.suppress(GittrackError, OSError):
+            git.update_refs([Update(LIVE + run.id, exact, None)], durable=False)
+
+    run.pinning = threading.Thread(target=write, name="gittrack-pin", daemon=True)
+    run.pinning.start()
 
 
 def _capture(place: Repo) -> Code:
@@ -352,11 +371,11 @@ def _directory(work_tree: Path | None) -> str | None:
 def _write_environment(place: Repo, folder: Path) -> None:
     """Writes what goes into `env/`, as it will stand in the commit."""
     if not _machine:
-        _machine.update(capture.machine())
+        _machine.update(environment.machine())
     env = folder / "env"
     env.mkdir()
-    facts = {**_machine, "gittrack": VERSION, "variables": capture.variables(place.settings)}
+    facts = {**_machine, "gittrack": VERSION, "variables": environment.variables(place.settings)}
     (env / "environment.yaml").write_bytes(yaml12.encode({key: value for key, value in facts.items() if value}))
-    (env / "packages.txt").write_text("".join(f"{line}\n" for line in capture.packages()), "utf-8")
-    for name, content in capture.lock_files(place.git.place.work_tree).items():
+    (env / "packages.txt").write_text("".join(f"{line}\n" for line in environment.packages()), "utf-8")
+    for name, content in environment.lock_files(place.git.place.work_tree).items():
         (env / name).write_bytes(content)

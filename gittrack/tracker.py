@@ -56,6 +56,7 @@ class ActiveRun(Recorder):
         self.resumed = resumed
         self.starting_step = next_step
         self.sealed: Run | None = None
+        self.pinning: threading.Thread | None = None
         self._repo = repo
         self._header = header
         self._attached = attached
@@ -279,6 +280,8 @@ class ActiveRun(Recorder):
         if self._attached or not self._owner:
             return None
         try:
+            if self.pinning:
+                self.pinning.join()
             self.sealed = seal.seal(self._repo.git, self.folder, sign=self._repo.sign)
         except Exception as exc:  # noqa: BLE001 - the journal is whole; the next command seals it
             why = exc.cause or exc.message if isinstance(exc, GittrackError) else f"{type(exc).__name__}: {exc}"

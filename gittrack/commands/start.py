@@ -8,6 +8,8 @@ from gittrack import output, repo
 from gittrack.commands import common
 from gittrack.commands.run import begin
 from gittrack.commands.tag import check_tag
+from gittrack.journal import read_header
+from gittrack.start import pin
 
 
 @click.command("start")
@@ -28,7 +30,10 @@ def command(
     run = begin(place, wanted, (), detached=True)
     if given:
         run.log_params(given)
+    pin(run, place.git, read_header(run.folder))
     run.close()
+    if run.pinning:
+        run.pinning.join()
     place.current_file.parent.mkdir(exist_ok=True)
     place.current_file.write_text(f"{run.id}\n", "ascii")
     output.line(run.id)
