@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ HEAD_BYTES = 1024 * 1024
 TAIL_BYTES = 1024 * 1024
 _CHUNK = 65536
 _DRAIN_SECONDS = 5.0
+_ECHO_SECONDS = 1.0
 _FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGCONT", "SIGWINCH")
 
 
@@ -104,6 +106,8 @@ def run(command: Sequence[str], *, env: Mapping[str, str], log: Log, started: Ca
     Signals that were sent to us are passed on; those of the terminal reach the child by themselves."""
     path = shutil.which(command[0], path=env.get("PATH"))
     if path is None:
+        if os.sep in command[0] and os.path.exists(command[0]):
+            raise NotStarted(126, "it is a folder" if os.path.isdir(command[0]) else "it is not executable")
         raise NotStarted(127, "no such command")
     numbers = {getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)}
     old = signal.pthread_sigmask(signal.SIG_BLOCK, numbers | {signal.SIGCHLD})
@@ -114,7 +118,7 @@ def run(command: Sequence[str], *, env: Mapping[str, str], log: Log, started: Ca
             executable=path,
             env=env,
             stdout=taps[0].child_end,
-            stderr=taps[1].child_end,
+            stderr=taps[-1].child_end,
             preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, old),  # noqa: PLW1509 - no thread runs yet
         )
     except OSError as exc:
@@ -141,6 +145,7 @@ def run(command: Sequence[str], *, env: Mapping[str, str], log: Log, started: Ca
 
 def _wait(process: subprocess.Popen[bytes], numbers: set[signal.Signals], taps: Sequence[_Tap]) -> None:
     """Waits for the child, passing on what people send to us."""
+    typed: dict[int, float] = {}
     while process.poll() is None:
         found = signal.sigtimedwait(numbers | {signal.SIGCHLD}, 1.0)
         if found is None or found.si_signo == signal.SIGCHLD:
@@ -148,9 +153,20 @@ def _wait(process: subprocess.Popen[bytes], numbers: set[signal.Signals], taps: 
         if found.si_signo == signal.SIGWINCH:
             for tap in taps:
                 tap.copy_size()
-        elif found.si_code <= 0:  # sent by a process; what the kernel sends for a terminal reaches the child too
+        elif found.si_code > 0:  # the kernel sent it for a terminal, to the child too
+            typed[found.si_signo] = time.monotonic()
+        elif found.si_pid == os.getppid() and time.monotonic() < typed.get(found.si_signo, 0.0) + _ECHO_SECONDS:
+            continue  # the terminal reached `git` as well, which sends it to us once more
+        else:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(found.si_signo)
+
+
+def _is_same_file(one: int, other: int) -> bool:
+    try:
+        return os.path.sameopenfile(one, other)
+    except OSError:  # one of them is closed
+        return False
 
 
 class _Tap:

@@ -10,7 +10,10 @@ import json
 import os
 import platform
 import re
+import shutil
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +37,20 @@ VARIABLES = (
 ).split()
 
 
+_PYTHON = re.compile(r"(python|pypy)[0-9.]*")
 _installed: dict[tuple[tuple[str, int], ...], list[str]] = {}
 
 
-def packages() -> list[str]:
+def packages(folders: Sequence[str] | None = None) -> list[str]:
     """Returns `name==version` of every installed distribution, sorted; `name @ url` where it came from a url.
 
     Reads the names of the metadata folders (PEP 376, PEP 610) rather than parsing them: 1 ms instead of 60. The
-    answer is kept while no folder of `sys.path` changes."""
-    key = tuple((entry, _changed_at(entry or ".")) for entry in sys.path)
+    answer is kept while none of the folders (by default `sys.path`) changes."""
+    searched = sys.path if folders is None else folders
+    key = tuple((entry, _changed_at(entry or ".")) for entry in searched)
     if key not in _installed:
         _installed.clear()
-        _installed[key] = _list_packages()
+        _installed[key] = _list_packages(searched)
     return _installed[key]
 
 
@@ -56,9 +61,9 @@ def _changed_at(path: str) -> int:
         return 0
 
 
-def _list_packages() -> list[str]:
+def _list_packages(folders: Sequence[str]) -> list[str]:
     found: dict[str, str] = {}
-    for entry in reversed(sys.path):
+    for entry in reversed(folders):
         try:
             names = os.listdir(entry or ".")
         except OSError:
@@ -83,6 +88,46 @@ def _origin(folder: str) -> str | None:
         facts = json.loads(text)
         commit = facts.get("vcs_info", {}).get("commit_id")
         return f" @ {redact.address(facts['url'])}" + (f"@{commit}" if commit else "")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """A Python that is not this one: what runs a recorded command."""
+
+    executable: str
+    version: str
+    folders: tuple[str, ...]
+
+
+def interpreter_of(program: str) -> Interpreter | None:
+    """Returns the Python that `program` (a path) is or begins with, or None if it is no Python program.
+
+    Nothing is started: the version and the packages are read from the folders beside it."""
+    python = program if _PYTHON.fullmatch(os.path.basename(program)) else _shebang(program)
+    if python is None:
+        return None
+    prefix = Path(python).parent.parent
+    found = sorted(prefix.glob("lib/python3.*/site-packages"))
+    if not found:
+        prefix = Path(os.path.realpath(python)).parent.parent
+        found = sorted(prefix.glob("lib/python3.*/site-packages"))
+    version = found[-1].parent.name.removeprefix("python") if found else ""
+    with contextlib.suppress(OSError):
+        settings = (prefix / "pyvenv.cfg").read_text("utf-8", "replace")
+        exact = re.search(r"^version(?:_info)?\s*=\s*([0-9.]+)", settings, re.MULTILINE)
+        version = exact[1] if exact else version
+    return Interpreter(python, version, tuple(map(str, found)))
+
+
+def _shebang(program: str) -> str | None:
+    with contextlib.suppress(OSError, UnicodeDecodeError), open(program, "rb") as file:
+        first = file.readline(400)
+        words = first.removeprefix(b"#!").decode().split() if first.startswith(b"#!") else []
+        if words and os.path.basename(words[0]) == "env":
+            words = [shutil.which(word) or "" for word in words[1:2]]
+        if words and _PYTHON.fullmatch(os.path.basename(words[0])):
+            return words[0]
     return None
 
 

@@ -191,6 +191,8 @@ def _attach(place: Repo, run: str | None, wanted: dict[str, Any], params: Mappin
         return None
     _attached.add(run)
     known = draft(journal.read(folder)).params
+    with contextlib.suppress(OSError):
+        write_environment(place, folder)  # this process is what is recorded, not the command around it
     found = ActiveRun(place, folder, header, attached=True, params=known)
     found.config.merge(known)
     for key in ("name", "notes", "group"):
@@ -284,10 +286,12 @@ def create(
     identifier: str | None = None,
     earlier: Run | None = None,
     detached: bool = False,
+    program: str | None = None,
 ) -> Path:
     """Captures code and environment and makes the live folder of a run; returns the folder.
 
-    detached: no process owns the run; only `git track finish` ends it."""
+    detached: no process owns the run; only `git track finish` ends it. program: what the run is of, if it is a
+    command; else it is this process."""
     git = place.git
     code = _capture(place)
     run_id = earlier.id if earlier else _free_id(place, identifier)
@@ -319,7 +323,7 @@ def create(
         raise UsageError(
             f"run '{run_id}' is being recorded already", hint="finish it first, or start a new one"
         ) from None
-    _write_environment(place, folder)
+    write_environment(place, folder, program=program)
     if unlinked and (changes := capture.patch(git, code)):
         (folder / "code.patch").write_bytes(changes)
     return folder
@@ -368,14 +372,25 @@ def _directory(work_tree: Path | None) -> str | None:
         return None
 
 
-def _write_environment(place: Repo, folder: Path) -> None:
-    """Writes what goes into `env/`, as it will stand in the commit."""
+def write_environment(place: Repo, folder: Path, *, program: str | None = None) -> None:
+    """Writes what goes into `env/`, as it will stand in the commit.
+
+    Of this process; or, with the path of a `program` that is about to be run, of the Python that will run it."""
     if not _machine:
         _machine.update(environment.machine())
-    env = folder / "env"
-    env.mkdir()
     facts = {**_machine, "gittrack": VERSION, "variables": environment.variables(place.settings)}
+    packages: list[str] = []
+    if program is None:
+        packages = environment.packages()
+    else:
+        del facts["python"]
+        python = environment.interpreter_of(program)
+        if python is not None:
+            facts = {"python": {"version": python.version, "executable": python.executable}, **facts}
+            packages = environment.packages(python.folders)
+    env = folder / "env"
+    env.mkdir(exist_ok=True)
     (env / "environment.yaml").write_bytes(yaml12.encode({key: value for key, value in facts.items() if value}))
-    (env / "packages.txt").write_text("".join(f"{line}\n" for line in environment.packages()), "utf-8")
+    (env / "packages.txt").write_text("".join(f"{line}\n" for line in packages), "utf-8")
     for name, content in environment.lock_files(place.git.place.work_tree).items():
         (env / name).write_bytes(content)

@@ -120,8 +120,8 @@ def _text(place: Repo, screen: output.Screen, found: diff.Difference, runs: Sequ
         first = False
         yield screen.paint(title, output.BOLD) + (screen.paint(f"  ({same} the same)", output.DIM) if same else "")
         yield from _rows(screen, title, heads, rows)
-    if len(runs) == 2 and found.code:
-        yield from _code_summary(place, runs)
+        if title == "Code" and len(runs) == 2:
+            yield from _code_summary(place, runs)
     if first:
         yield "no difference"
 

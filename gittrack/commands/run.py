@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -15,11 +16,17 @@ from gittrack import child, output, redact, repo, start
 from gittrack.codec import metricfile, yaml12
 from gittrack.commands import common
 from gittrack.commands.tag import check_tag
-from gittrack.errors import DataRefused, GittrackError, UsageError
+from gittrack.errors import DataRefused, GittrackError
 from gittrack.tracker import ActiveRun
 
 
-@click.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+class NotRecorded(GittrackError):
+    """The run could not begin; the command was not started."""
+
+    exit_code = 125
+
+
+@click.command("run", context_settings={"allow_interspersed_args": False})
 @click.option(
     "-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A param; wins over the command's options."
 )
@@ -46,16 +53,15 @@ def command(
 
     Params come from -p and from the command's own long options. The command's exit code is passed on;
     125 is an error of ours, 126 and 127 mean that the command could not be started."""
+    given = _params(command, params)
+    wanted = {"name": name, "tags": [check_tag(tag) for tag in tags], "group": group, "notes": note}
     try:
-        place = repo.open_repo()
-        given = _params(command, params)
-        wanted = {"name": name, "tags": [check_tag(tag) for tag in tags], "group": group, "notes": note}
-        run = begin(place, wanted, command)
-    except UsageError:
-        raise
+        run = begin(repo.open_repo(), wanted, command)
     except GittrackError as exc:
         exc.exit_code = 128 if exc.exit_code == 128 else 125
         raise
+    except OSError as exc:
+        raise NotRecorded("cannot record a run here", cause=f"'{exc.filename}': {exc.strerror}") from exc
     run.log_params(given)
     return _record(run, list(command), metric_files, artifacts)
 
@@ -66,7 +72,8 @@ def begin(place: repo.Repo, wanted: dict[str, Any], command: tuple[str, ...], *,
     outer = environ.get(start.RUN_VARIABLE)
     wanted = {**wanted, "parent": outer or None}
     clean, hidden = redact.command(command)
-    folder = start.create(place, wanted, command=clean, now=time.time(), detached=detached)
+    program = shutil.which(command[0]) or command[0] if command else None
+    folder = start.create(place, wanted, command=clean, now=time.time(), detached=detached, program=program)
     run = start.open_run(place, folder, shared=detached)
     run.count(redacted=hidden) if hidden else None
     return run

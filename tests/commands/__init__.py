@@ -1,0 +1,1 @@
+"""Tests of the commands, one module each, through the real `git track`."""
