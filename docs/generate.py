@@ -11,7 +11,6 @@ import argparse
 import inspect
 import re
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,13 +18,13 @@ import click
 from click_man.man import ManPage
 
 from gittrack.cli import cli
+from gittrack.version import VERSION
 
 DOCS = Path(__file__).parent
 MAN = DOCS / "man"
 REFERENCE = DOCS / "reference" / "commands.md"
 OVERVIEW = DOCS / "reference" / "git-track.roff"
 WIDTH = 80
-VERSION = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
 COMMANDS_TEMPLATE = """\
 # Commands

@@ -71,7 +71,7 @@ class Log:
 
     def write(self, data: bytes) -> None:
         """Keeps a piece of output; never raises, for the command goes on if our disk is full."""
-        with self._lock, contextlib.suppress(OSError):
+        with self._lock, contextlib.suppress(OSError, ValueError):  # ValueError: closed, a grandchild still writes
             room = HEAD_BYTES - self._written
             if room > 0:
                 self._file.write(data[:room])
@@ -111,7 +111,8 @@ def run(command: Sequence[str], *, env: Mapping[str, str], log: Log, started: Ca
         raise NotStarted(127, "no such command")
     numbers = {getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)}
     old = signal.pthread_sigmask(signal.SIG_BLOCK, numbers | {signal.SIGCHLD})
-    taps = [_Tap(1, log), _Tap(2, log)]
+    # One tap for both where both go to one place, so that lines stay in the order they were written.
+    taps = [_Tap(1, log)] if _is_same_file(1, 2) else [_Tap(1, log), _Tap(2, log)]
     try:
         process = subprocess.Popen(  # the user's own command
             command,

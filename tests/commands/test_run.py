@@ -14,6 +14,7 @@ import pytest
 
 from tests.gitcmd import TIMEOUT_SECONDS, GitRepo, run
 from tests.runs import complaint, file_of, listed, shown
+from tests.terminals import on_a_terminal
 
 EVERY_BYTE = bytes(range(256)) * 3 + b"no line end"
 WRITE_EVERY_BYTE = (
@@ -22,35 +23,6 @@ WRITE_EVERY_BYTE = (
 TRAP = "import signal, sys, time\n"
 TRAP += "def stop(number, frame):\n    print('got', signal.Signals(number).name, flush=True)\n    sys.exit(7)\n"
 TRAP += "signal.signal(signal.{name}, stop)\nprint('ready', flush=True)\ntime.sleep(30)\n"
-BECOME_LEADER = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
-)
-
-
-def on_a_terminal(argv: list[str], *, cwd: Path, keys: bytes = b"", when: bytes = b"") -> tuple[int, bytes]:
-    """Runs a command on a terminal of its own; types `keys` once `when` was printed. Returns exit code and output."""
-    ours, theirs = os.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", BECOME_LEADER, *argv],
-        cwd=cwd,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
-    os.close(theirs)
-    output = b""
-    while True:
-        try:
-            data = os.read(ours, 65536)
-        except OSError:  # EIO: nobody holds the other end any more
-            break
-        output += data
-        if keys and when in output:
-            os.write(ours, keys)
-            keys = b""
-    os.close(ours)
-    return process.wait(TIMEOUT_SECONDS), output
 
 
 def piped(repo: GitRepo, *argv: str, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:

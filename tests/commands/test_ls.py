@@ -1,0 +1,316 @@
+"""`git track ls`: every form of the list, for people and for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from typing import Any
+
+import pytest
+
+from tests.gitcmd import GitRepo
+from tests.runs import complaint, listed, record
+from tests.terminals import on_a_terminal
+
+EVIL = "\x1b]0;title\x07\x1b[31mred\u202eabc\u200b\nsecond\tline\r\x9b1m\U000e0041"
+
+
+def three(repo: GitRepo) -> list[str]:
+    """Records three runs that differ, oldest first."""
+    return record(
+        repo,
+        {
+            "name": "first",
+            "tags": ["paper"],
+            "params": {"lr": 0.1, "opt": {"name": "adam"}},
+            "metrics": {"loss": [3, 1, 2], "val/acc": [0.5, 0.9, 0.7]},
+            "goals": {"val/acc": "max"},
+            "group": "sweep",
+        },
+        {"name": "second", "params": {"lr": 0.01, "opt": {"name": "adam"}}, "metrics": {"loss": [0.5]}, "exit_code": 1},
+        {"name": "third", "tags": ["paper", "x"], "params": {"lr": 10, "opt": {"name": "adam"}}},
+    )
+
+
+def names(text: str) -> list[str]:
+    """Returns the first word of each line but the head."""
+    return [line.split()[0] for line in text.splitlines()[1:]]
+
+
+def test_the_newest_run_stands_first_and_only_params_that_differ_are_shown(repo: GitRepo) -> None:
+    ids = three(repo)
+
+    done = repo.track("ls")
+
+    head, *lines = done.stdout.splitlines()
+    assert head.split() == ["NAME", "ID", "STATUS", "CREATED", "TIME", "CODE", "val/acc", "loss", "lr", "TAGS"]
+    assert [line.split()[:3] for line in lines] == [
+        ["third", ids[2][:8], "finished"],
+        ["second", ids[1][:8], "failed"],
+        ["first", ids[0][:8], "finished"],
+    ]
+    assert " 0.9 " in lines[2], "the best where there is a goal"
+    assert " 2 " in lines[2], "the last where there is none"
+    assert "adam" not in done.stdout
+    assert done.stderr == ""
+
+
+def test_without_runs_it_says_how_to_record_one_and_every_form_is_empty(repo: GitRepo) -> None:
+    done = repo.track("ls")
+
+    assert done.stdout == ""
+    assert "git track run -- CMD" in done.stderr
+    assert json.loads(repo.track("ls", "--json").stdout) == []
+    assert json.loads(repo.track("ls", "--json=id").stdout) == []
+    assert repo.track("ls", "--jsonl").stdout == ""
+    assert repo.track("ls", "--format", "%(id)").stdout == ""
+
+
+def test_json_has_the_documented_fields_and_the_three_json_forms_agree(repo: GitRepo) -> None:
+    ids = three(repo)
+
+    found = listed(repo)
+
+    assert [run["id"] for run in found] == ids[::-1]
+    fields = "id name status created ended duration code author params metrics tags group starred note pushed archived"
+    assert set(fields.split()) | {"artifacts"} <= set(found[0])
+    first = found[2]
+    assert first["params"] == {"lr": 0.1, "opt.name": "adam"}
+    statistics = {key: first["metrics"]["loss"][key] for key in ("last", "min", "max", "mean", "best", "step", "count")}
+    assert statistics == {"last": 2, "min": 1, "max": 3, "mean": 2, "best": None, "step": 2, "count": 3}
+    assert first["metrics"]["val/acc"]["best"] == 0.9
+    assert first["code"] == {
+        **{"commit": repo.git("rev-parse", "HEAD"), "branch": "main", "dirty": False, "snapshot": None}
+    }
+    assert [json.loads(line) for line in repo.track("ls", "--jsonl").stdout.splitlines()] == found
+    chosen = json.loads(repo.track("ls", "--json=id,metrics").stdout)
+    assert chosen == [{"id": run["id"], "metrics": run["metrics"]} for run in found]
+
+
+def test_a_bare_json_never_takes_the_next_word(repo: GitRepo) -> None:
+    ids = three(repo)
+
+    assert [run["id"] for run in json.loads(repo.track("ls", "--json", "first").stdout)] == [ids[0]]
+
+
+def test_nan_and_infinity_are_valid_json(repo: GitRepo) -> None:
+    record(repo, {"params": {"a": math.nan, "b": -math.inf}, "metrics": {"loss": ["nan", "inf"]}})
+
+    def refuse(constant: str) -> Any:
+        raise AssertionError(f"{constant} is no JSON")
+
+    found = json.loads(repo.track("ls", "--json").stdout, parse_constant=refuse)[0]
+    assert found["params"] == {"a": "nan", "b": "-inf"}
+    assert found["metrics"]["loss"]["last"] == "inf"
+    assert found["metrics"]["loss"]["count"] == 2
+    json.loads(repo.track("show", "--json").stdout, parse_constant=refuse)
+
+
+def test_csv_quotes_formulas_and_has_a_column_for_everything(repo: GitRepo) -> None:
+    record(
+        repo,
+        {"name": "=cmd|' /C calc'!A0", "tags": ["+1"], "params": {"@p": "-1+1", 'q"uote': "a,b\nc", "n": -1.5}},
+        {"name": "plain", "metrics": {"=SUM(A1)": [0.25]}, "params": {"list": [1, 2]}},
+    )
+
+    text = repo.track("ls", "--csv").stdout
+    head, second, first = list(csv.reader(io.StringIO(text)))
+    assert first[head.index("name")] == "'=cmd|' /C calc'!A0"
+    assert first[head.index("tags")] == "'+1"
+    assert first[head.index("params.@p")] == "'-1+1"
+    assert first[head.index('params.q"uote')] == "a,b\nc"
+    assert first[head.index("params.n")] == "-1.5", "a number is no formula"
+    assert second[head.index("metrics.=SUM(A1)")] == "0.25"
+    assert second[head.index("params.list")] == "[1, 2]"
+    assert second[head.index("params.n")] == ""
+
+
+def test_markdown_is_one_table_whatever_the_names_hold(repo: GitRepo) -> None:
+    record(repo, {"name": "a|b <script>\nnext", "params": {"p|q": "x\\|y"}})
+
+    head, rule, *rows = repo.track("ls", "--md", "--columns", "name,params.p|q").stdout.splitlines()
+    assert (head, rule) == ("| name | params.p\\|q |", "| --- | --- |")
+    assert rows == ["| a\\|b &lt;script>\\\\nnext | x\\\\\\|y |"]
+
+
+def test_format_has_the_atoms_of_for_each_ref(repo: GitRepo) -> None:
+    ids = three(repo)
+    template = (
+        "%(id)|%(name)|%(params.lr)|%(metrics.val/acc:best)|%(metrics.loss.min)|%(metrics.loss:mean)|%(code:short)|"
+        "%(created:unix)|%(created:relative)|%(tags)|%(dirty)|%(params.none)|%%%41"
+    )
+
+    line = repo.track("ls", "--format", template, "first").stdout
+    parts = line.rstrip("\n").split("|")
+    assert parts[:6] == [ids[0], "first", "0.1", "0.9", "1.0", "2.0"]
+    assert parts[6] == repo.git("rev-parse", "--short=7", "HEAD")
+    assert parts[7].isdigit()
+    assert re.fullmatch(r"\d+ seconds? ago", parts[8])
+    assert parts[9:] == ["paper", "false", "", "%A"]
+    zero = repo.track("ls", "-z", "--format", "%(name)").stdout
+    assert zero == "third\0second\0first\0"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--format", "%(nonsense)"),
+        ("--sort", "nonsense"),
+        ("--columns", "nonsense"),
+        ("--json=nonsense",),
+        ("--since", "not a date at all xyzzy"),
+        ("-n", "-1"),
+        ("-n", "many"),
+        ("--color", "sometimes"),
+        ("--nonsense",),
+    ],
+)
+def test_a_field_or_option_that_is_none_exits_2(repo: GitRepo, words: tuple[str, ...]) -> None:
+    record(repo, {})
+
+    assert "hint: " in complaint(repo.track("ls", *words, check=False), exit_code=2)
+
+
+def test_sorting_puts_missing_values_last_in_both_directions(repo: GitRepo) -> None:
+    record(
+        repo,
+        {"name": "b", "metrics": {"m": [2]}, "params": {"p": "x"}},
+        {"name": "none"},
+        {"name": "nan", "metrics": {"m": ["nan"]}},
+        {"name": "c", "metrics": {"m": [10]}, "params": {"p": "y"}},
+        {"name": "a", "metrics": {"m": [-1]}, "params": {"p": "yy"}},
+    )
+
+    def order(key: str) -> list[str]:
+        return repo.track("ls", "--sort", key, "--format", "%(name)").stdout.split()
+
+    assert order("metrics.m")[:3] == ["a", "b", "c"]
+    assert order("-metrics.m")[:3] == ["c", "b", "a"]
+    assert set(order("metrics.m")[3:]) == set(order("-metrics.m")[3:]) == {"none", "nan"}
+    assert order("params.p")[:3] == ["b", "c", "a"]
+    assert order("-params.p")[:3] == ["a", "c", "b"]
+    assert order("name") == ["a", "b", "c", "nan", "none"]
+    assert order("created") == ["b", "none", "nan", "c", "a"]
+    assert order("-created") == ["a", "c", "nan", "none", "b"]
+
+
+def test_filters_by_status_tag_time_count_and_name(repo: GitRepo) -> None:
+    ids = three(repo)
+
+    def found(*options: str) -> list[str]:
+        return [run["name"] for run in listed(repo, *options)]
+
+    assert found("--status", "failed") == ["second"]
+    assert found("--status", "failed", "--status", "finished") == ["third", "second", "first"]
+    assert found("--tag", "paper") == ["third", "first"]
+    assert found("--tag", "paper", "--tag", "x") == ["third"]
+    assert found("-n", "1") == ["third"]
+    assert found("-n", "0") == []
+    assert found("--since", "1 hour ago") == ["third", "second", "first"]
+    assert found("--since", "2099-01-01") == []
+    assert found("tag:paper", "-n", "1") == ["third"]
+    assert found("group:sweep", ids[1][:6]) == ["second", "first"]
+
+
+def test_columns_choose_what_the_table_has(repo: GitRepo) -> None:
+    three(repo)
+
+    lines = repo.track("ls", "--columns", "name,params.lr,metrics.loss.min,metrics.val/acc").stdout.splitlines()
+
+    assert lines[0].split() == ["name", "params.lr", "metrics.loss.min", "metrics.val/acc"]
+    assert [line.split() for line in lines[1:]] == [
+        ["third", "10"],
+        ["second", "0.01", "0.5"],
+        ["first", "0.1", "1", "0.7"],
+    ]
+
+
+def test_deleted_runs_are_listed_only_with_all(repo: GitRepo) -> None:
+    three(repo)
+    repo.track("rm", "second")
+
+    assert names(repo.track("ls").stdout) == ["third", "first"]
+    everything = repo.track("ls", "-a").stdout
+    assert names(everything) == ["third", "second", "first"]
+    assert everything.splitlines()[2].split()[2] == "deleted"
+
+
+@pytest.mark.parametrize("columns", [20, 60, 100])
+def test_a_table_fits_the_terminal(repo: GitRepo, columns: int) -> None:
+    record(repo, {"name": "n" * 60, "params": {f"p{i}": i for i in range(30)}}, {"name": "\u4e16\u754c" * 30})
+
+    code, output = on_a_terminal(["git", "track", "ls"], cwd=repo.path, columns=columns)
+
+    lines = output.decode().splitlines()
+    assert code == 0
+    assert len(lines) == 3
+    widths = [sum(2 if "\u2e80" < char < "\ua000" else 1 for char in line) for line in lines]
+    assert max(widths) <= max(columns, 32)
+    assert max(len(line) for line in repo.track("ls").stdout.splitlines()) > 100, "a pipe has no width"
+
+
+def test_colour_is_for_terminals_and_for_who_asks(repo: GitRepo) -> None:
+    record(repo, {})
+
+    assert "\x1b[" not in repo.track("ls").stdout
+    assert "\x1b[33m" in repo.track("ls", "--color", "always").stdout
+    assert "\x1b[33m" in repo.track("-h").stdout or "\x1b[33m" in repo.track("ls", "--color=always").stdout
+    repo.git("config", "color.ui", "always")
+    assert "\x1b[33m" in repo.track("ls").stdout
+    assert "\x1b[" not in repo.track("ls", "--color=never").stdout
+    repo.git("config", "color.track", "false")
+    assert "\x1b[" not in repo.track("ls").stdout
+
+
+def test_a_terminal_gets_colour_and_the_pager_only_when_it_is_short(repo: GitRepo) -> None:
+    record(repo, *({"name": f"run-{i}"} for i in range(8)))
+    repo.git("config", "core.pager", "sed s/^/paged:/")
+    environment = ["env", "TERM=xterm", "git", "track", "ls", "--columns", "name"]
+
+    _, tall = on_a_terminal(environment, cwd=repo.path, rows=50)
+    _, short = on_a_terminal(environment, cwd=repo.path, rows=5)
+    _, piped = on_a_terminal(["sh", "-c", "git track ls --columns name | cat"], cwd=repo.path, rows=5)
+
+    assert b"\x1b[1m" in tall
+    assert b"paged:" not in tall
+    assert short.count(b"paged:") == 9
+    assert b"paged:" not in piped
+
+
+def test_no_text_form_prints_what_a_terminal_would_obey(repo: GitRepo) -> None:
+    record(repo, {"name": EVIL, "params": {EVIL: EVIL}, "texts": {EVIL: EVIL}, "notes": EVIL, "group": EVIL})
+    unsafe = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202e\U000e0041]")
+
+    forms = (
+        *(
+            ("ls",),
+            ("ls", "--md"),
+            ("ls", "--format", "%(name) %(note) %(group)"),
+            ("ls", "--columns", "name,note,group"),
+        ),
+        *(("show",), ("status",), ("log",), ("diff", "@", "@"), ("tag",), ("fsck",)),
+    )
+    for form in forms:
+        done = repo.track(*form, check=False)
+        assert unsafe.findall(done.stdout + done.stderr) == [], form
+    assert len(repo.track("ls").stdout.splitlines()) == 2
+    assert len(repo.track("ls", "--format", "%(name)").stdout.splitlines()) == 1
+    assert "\\x1b]0;title\\x07" in repo.track("ls", "--format", "%(name)").stdout
+    assert listed(repo)[0]["name"] == EVIL, "a program gets it as it is"
+    assert unsafe.findall(repo.track("ls", "--jsonl").stdout.replace("\\u001b", "")) == []
+
+
+def test_the_head_of_a_wide_character_table_stays_aligned(repo: GitRepo) -> None:
+    record(repo, {"name": "\u4e16\u754c"}, {"name": "abcd"}, {"name": "e\u0301e\u0301ee"})
+
+    lines = repo.track("ls", "--columns", "name,status").stdout.splitlines()
+
+    assert lines == [
+        "name  status",
+        "e\u0301e\u0301ee  finished",
+        "abcd  finished",
+        "\u4e16\u754c  finished",
+    ]
