@@ -111,6 +111,8 @@ def merge_params(into: dict[str, Any], new: Mapping[str, Any], prefix: str = "")
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b):
         return True
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_same, a, b))
     return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
 
 

@@ -18,7 +18,7 @@ from gittrack.codec import manifest
 from gittrack.errors import UsageError
 from gittrack.model import Metric, Run
 from gittrack.query import field_of
-from gittrack.terminal import printable
+from gittrack.terminal import printable, printable_json
 
 _ATOM = re.compile(r"%(?:\(([^)]*)\)|([0-9a-fA-F]{2})|(%))")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -74,8 +74,9 @@ def finite(value: Any) -> Any:
 
 
 def dump_json(value: Any, *, indent: int | None = 2) -> str:
-    """Returns JSON that any parser reads."""
-    return json.dumps(finite(value), indent=indent, ensure_ascii=False).encode("utf-8", "replace").decode()
+    """Returns JSON that any parser reads and no terminal obeys."""
+    text = json.dumps(finite(value), indent=indent, ensure_ascii=False).encode("utf-8", "replace").decode()
+    return printable_json(text)
 
 
 def select(objects: Iterable[Mapping[str, Any]], fields: str) -> list[dict[str, Any]]:
@@ -136,7 +137,7 @@ def _csv_cell(value: Any) -> str:
 
 def dump_markdown(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Returns a Markdown table."""
-    lines = [_markdown_row(heads), _markdown_row(["---"] * len(heads))]
+    lines = [_markdown_row([printable(head) for head in heads]), _markdown_row(["---"] * len(heads))]
     return "\n".join([*lines, *(_markdown_row([output.number(cell) for cell in row]) for row in rows)])
 
 

@@ -181,7 +181,7 @@ def fold(base: State, edits: Iterable[Edit]) -> State:
     for edit in ordered:
         tags.update(tag for tag in edit.changes.get("tag") or () if (tag, edit.file) not in taken_back)
         for key in ("name", "group", "status", "star"):
-            if key in edit.changes:
+            if key in edit.changes and (key != "status" or edit.changes[key] in STATUSES):
                 latest[key] = edit.changes[key]
         if "note" in edit.changes:
             notes.append(edit.changes["note"])

@@ -15,7 +15,7 @@ def how_it_ended(kind: type[BaseException] | None, value: BaseException | None) 
         return {"status": "interrupted", "signal": "SIGINT"}
     if issubclass(kind, SystemExit):
         code = getattr(value, "code", None)
-        number = code if isinstance(code, int) else 1 if code is not None else 0
+        number = int(code) if isinstance(code, int) else 1 if code is not None else 0
         return {"status": "failed" if number else "finished", "exit_code": number}
     if issubclass(kind, GeneratorExit):
         return {"status": "finished"}
@@ -28,4 +28,4 @@ def describe_error(kind: type[BaseException], value: BaseException | None) -> st
         text = f"{kind.__name__}: {value}" if str(value) else kind.__name__
     except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
         text = kind.__name__
-    return redact.text(" ".join(text.split())[:500])[0]
+    return redact.text(" ".join(text[:50_000].split()))[0][:500]

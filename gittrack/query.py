@@ -135,13 +135,20 @@ def sort_key(text: str) -> Callable[[Run], tuple[bool, float, str]]:
     def key(run: Run) -> tuple[bool, float, str]:
         value = field_of(run, name)
         if isinstance(value, bool | int | float) and not (isinstance(value, float) and math.isnan(value)):
-            number = float(value)
+            number = _double(value)
             return (False, -number if down else number, "")
         if isinstance(value, str):
             return (False, 0.0, _reversed(value) if down else value)
         return (True, 0.0, "")
 
     return key
+
+
+def _double(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _reversed(text: str) -> str:

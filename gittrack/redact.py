@@ -19,12 +19,13 @@ _SECRET = re.compile(
 # … and under these only what is long enough for one: `--cls-token [CLS]` is none.
 _MAYBE_SECRET = re.compile(r"(^|[-_.])(token|credentials?|pat)$", re.IGNORECASE)
 _TOKENS = re.compile(
+    r"(?<![A-Za-z0-9])"  # `mask-rcnn-…` has no `sk-` key in it
     r"(gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{20,}"
-    r"|sk-(?:proj-|ant-)?[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|AKIA[0-9A-Z]{16}|ASIA[0-9A-Z]{16}"
+    r"|sk-(?=[A-Za-z0-9_-]*[0-9])(?=[A-Za-z0-9_-]*[A-Za-z0-9]{16})[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|AKIA[0-9A-Z]{16}|ASIA[0-9A-Z]{16}"
     r"|AIza[0-9A-Za-z_-]{35}|ya29\.[0-9A-Za-z_-]{20,}|npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{40,}"
     r"|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}|-----BEGIN [A-Z ]*PRIVATE KEY-----)"
 )
-_URL_USER = re.compile(r"(?<=://)[^/@\s]+@")
+_URL_USER = re.compile(r"(?<=://)[^/?#\s]+@")
 
 
 def text(value: str) -> tuple[str, int]:
@@ -98,7 +99,10 @@ def address(url: str) -> str:
     """Returns a remote's address without user and password; `git@host:path` keeps its user, which is no secret."""
     if "://" not in url:
         return url
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return text(url)[0]
     host = parts.netloc.rpartition("@")[2]
     user = parts.username if parts.scheme in ("ssh", "git+ssh") else None
     return urlunsplit((parts.scheme, f"{user}@{host}" if user else host, parts.path, "", ""))

@@ -86,4 +86,5 @@ def mirror_prefix(remote: str) -> str:
     A remote may be called `live`, and its name may hold slashes, or be a path or an address:
     it becomes one component."""
     safe = re.sub(r"[^A-Za-z0-9_-]", lambda found: "%" + found.group().encode("utf-8", "replace").hex(), remote)
-    return f"{LOCAL}remote-{safe}/runs/" if safe in ("live", "") or "%" in safe else f"{LOCAL}{safe}/runs/"
+    taken = safe in ("live", "") or "%" in safe or safe.startswith("remote-")
+    return f"{LOCAL}remote-{safe}/runs/" if taken else f"{LOCAL}{safe}/runs/"

@@ -36,3 +36,15 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Returns `text` with its line breaks kept and every other unsafe character escaped."""
     return "\n".join(printable(line.removesuffix("\r")) for line in text.split("\n"))
+
+
+def printable_json(text: str) -> str:
+    """Returns JSON with every unsafe character but its line breaks written as JSON's own escape: the value is the same."""
+    return text if text.isascii() and "\x7f" not in text else _UNSAFE.sub(_escape_json, text)
+
+
+def _escape_json(match: re.Match[str]) -> str:
+    if match.group() == "\n":
+        return "\n"
+    units = match.group().encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

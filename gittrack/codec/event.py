@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gittrack.codec.record import dump, load
+from gittrack.codec.record import check_depth, dump, load
 from gittrack.errors import DataRefused
 from gittrack.model import Edit, Event
 from gittrack.refname import encode_base32
 
 MAX_EDIT_BYTES = 64 * 1024
+MAX_CLOCK = (1 << 64) - 1
 _EDIT_KEYS = ("tag", "untag", "name", "group", "status", "note", "star", "delete", "restore")
 
 
@@ -36,19 +37,24 @@ def decode_events(raw: bytes) -> list[Event]:
     found = []
     for number, line in enumerate(raw.splitlines(), start=1):
         try:
-            facts = load(line)
-            found.append(
-                Event(
-                    time=float(facts["time"]),
-                    key=str(facts["key"]),
-                    value=facts["value"],
-                    step=facts["step"],
-                    kind=str(facts.get("kind", "text")),
-                )
-            )
-        except (ValueError, TypeError, KeyError, RecursionError) as exc:
+            found.append(_event(load(line)))
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as exc:
             raise DataRefused("cannot read 'events.jsonl'", cause=f"line {number} is malformed") from exc
     return found
+
+
+def _event(facts: Any) -> Event:
+    step = facts["step"]
+    if step is not None and type(step) is not int:
+        raise TypeError("step")
+    check_depth([facts["value"]])
+    return Event(
+        time=float(facts["time"]),
+        key=str(facts["key"]),
+        value=facts["value"],
+        step=step,
+        kind=str(facts.get("kind", "text")),
+    )
 
 
 def edit_file(clock: int, random: int) -> str:
@@ -57,13 +63,22 @@ def edit_file(clock: int, random: int) -> str:
 
 
 def next_clock(edits: Iterable[Edit], *, now: float) -> int:
-    """Returns a clock above every clock in `edits` and not behind `now` (Unix seconds)."""
-    return max([int(now * 1000) << 16, *(edit.clock + 1 for edit in edits)])
+    """Returns a clock above every clock in `edits` and not behind `now` (Unix seconds).
+
+    A stranger may have used the greatest clock there is: then it is taken again, and file names decide the order."""
+    return min(MAX_CLOCK, max([int(now * 1000) << 16, *(edit.clock + 1 for edit in edits)]))
 
 
 def encode_edit(edit: Edit) -> bytes:
-    """Returns the bytes of an edit's file."""
-    return (dump({**edit.changes, "author": edit.author, "time": edit.time, "clock": edit.clock}) + "\n").encode()
+    """Returns the bytes of an edit's file; raises DataRefused if no reader would take it."""
+    raw = (dump({**edit.changes, "author": edit.author, "time": edit.time, "clock": edit.clock}) + "\n").encode()
+    if len(raw) > MAX_EDIT_BYTES:
+        raise DataRefused(
+            "this is too much for one edit",
+            cause=f"it takes {len(raw)} bytes; the limit is {MAX_EDIT_BYTES}",
+            hint="a file can be kept with `log_artifact` or `git track add`",
+        )
+    return raw
 
 
 def decode_edit(raw: bytes, *, file: str) -> Edit:
@@ -75,7 +90,7 @@ def decode_edit(raw: bytes, *, file: str) -> Edit:
         changes = {key: facts[key] for key in _EDIT_KEYS if key in facts}
         _check(changes)
         clock, author, time = facts["clock"], facts["author"], facts["time"]
-        if not (type(clock) is int and 0 <= clock < 1 << 64 and isinstance(author, str) and isinstance(time, str)):
+        if not (type(clock) is int and 0 <= clock <= MAX_CLOCK and isinstance(author, str) and isinstance(time, str)):
             raise ValueError("clock, author or time")
         return Edit(file=file, clock=clock, author=author, time=time, changes=changes)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:

@@ -18,6 +18,8 @@ _HEAD = struct.Struct("<2sII")
 _POINT = struct.Struct("<cIdq")
 _SCHEMA = struct.Struct("<cI")
 
+_Schema = tuple[tuple[str, ...], struct.Struct]
+
 
 def encode(payload: bytes) -> bytes:
     """Returns the frame of a payload."""
@@ -68,36 +70,44 @@ class Journal:
 def decode(raw: bytes) -> Journal:
     """Returns all that can be read of a journal; never raises for what it holds."""
     journal = Journal()
-    schemas: dict[int, tuple[tuple[str, ...], Any]] = {}
-    later: list[tuple[int, int, int]] = []
+    schemas: dict[bytes, _Schema] = {}
     at_point = journal.points.append
     for start, end in _payloads(raw, journal):
         kind = raw[start]
         if kind == 80:  # P
-            schema = int.from_bytes(raw[start + 1 : start + 5], "little")
-            known = schemas.get(schema)
-            if known is None:
-                later.append((len(journal.points), start, end))
-                continue
-            names, unpack = known
-            try:
-                _, _, time, step, *values = unpack(raw, start)
-            except struct.error:
+            known = schemas.get(raw[start + 1 : start + 5])
+            if known is None or known[1].size != end - start:
                 journal.corrupt += 1
                 continue
+            names, point = known
+            _, _, time, step, *values = point.unpack_from(raw, start)
             at_point((step, time, names, tuple(values)))
-        elif kind == 75:  # K
-            schema = int.from_bytes(raw[start + 1 : start + 5], "little")
-            names = tuple(json.loads(raw[start + 5 : end]))
-            schemas[schema] = (names, struct.Struct(f"<cIdq{len(names)}d").unpack_from)
-        else:
-            value = json.loads(raw[start + 1 : end])
-            if kind == 72:  # H
-                journal.header = value
-            else:
-                journal.notes.append(value)
-    journal.corrupt += len(later)
+            continue
+        try:
+            _take(journal, schemas, raw[start:end])
+        except (ValueError, TypeError, RecursionError):
+            journal.corrupt += 1
     return journal
+
+
+def _take(journal: Journal, schemas: dict[bytes, _Schema], payload: bytes) -> None:
+    """Adds a frame that is no point; raises ValueError, TypeError or RecursionError for one that is none of ours."""
+    kind = payload[:1]
+    if kind == b"K":
+        names = json.loads(payload[5:])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise TypeError("names of metrics are texts")
+        schemas[payload[1:5]] = (tuple(names), struct.Struct(f"<cIdq{len(names)}d"))
+        return
+    value = json.loads(payload[1:])
+    if not isinstance(value, dict):
+        raise TypeError("a header or a note is an object")
+    if kind == b"H":
+        journal.header = value
+    elif kind == b"J":
+        journal.notes.append(value)
+    else:
+        raise ValueError("a kind that is not known")
 
 
 def _payloads(raw: bytes, journal: Journal) -> Iterator[tuple[int, int]]:

@@ -6,6 +6,7 @@ to write and 15 MB to keep, and as shuffled columns 0.04 s and 3.6 MB. Standard 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import zlib
 from array import array
@@ -21,6 +22,7 @@ MAGIC = b"gittrack columns 1\n"
 TEXT_FILE, COLUMNS_FILE = "history.tsv", "history.cols"
 _RESERVED = ("step", "time", "rank")
 _LITTLE = sys.byteorder == "little"
+_NO_CELL = re.compile(rb"[^0-9.e+\-infa\t\n]")
 
 
 def encode(history: History) -> tuple[str, bytes]:
@@ -34,7 +36,7 @@ def encode(history: History) -> tuple[str, bytes]:
 
 def _fits_text(history: History) -> bool:
     """Tells whether the text form may have at most 1 MiB, without writing more of it than that."""
-    size = len(history.steps) * (len("\t1700000000.000\n") + len(history.columns))
+    size = len(history.steps) * (len("0\t0.000\n") + len(history.columns))
     for column in history.columns.values():
         if size > MAX_TEXT:
             return False
@@ -61,7 +63,10 @@ def _escape(name: str) -> str:
 
 
 def _unescape(name: str) -> str:
-    return name.removeprefix("=") if name.startswith("=") else name
+    plain = name.removeprefix("=")
+    if _escape(plain) != name:
+        raise ValueError(f"'{name[:80]}' is no column's name")
+    return plain
 
 
 def _sorted(columns: Mapping[str, Column]) -> list[str]:
@@ -77,12 +82,16 @@ def encode_text(history: History) -> bytes:
     """Returns `history.tsv`."""
     names = _sorted(history.columns)
     head = ["step", "time", *(["rank"] if history.ranks is not None else []), *map(_escape, names)]
-    cells: list[Iterable[str]] = [map(str, history.steps), [f"{ms // 1000}.{ms % 1000:03d}" for ms in history.times]]
+    cells: list[Iterable[str]] = [map(str, history.steps), map(_seconds, history.times)]
     if history.ranks is not None:
         cells.append(map(str, history.ranks))
     cells.extend(_text_cells(history.columns[name], len(history.steps)) for name in names)
     lines = map("\t".join, zip(*cells, strict=True))
     return ("\t".join(head) + "\n" + "".join(line + "\n" for line in lines)).encode()
+
+
+def _seconds(ms: int) -> str:
+    return f"{ms // 1000}.{ms % 1000:03d}" if ms >= 0 else "-" + _seconds(-ms)
 
 
 def _text_cells(column: Column, rows: int) -> list[str]:
@@ -100,6 +109,8 @@ def decode_text(raw: bytes) -> History:
     lines = raw.decode().split("\n")
     if lines.pop() != "" or not lines:
         raise ValueError("the last line does not end")
+    if _NO_CELL.search(raw, len(lines[0].encode())):  # Python would take `1_000`, ` 1` and `INFINITY` for numbers
+        raise ValueError("a cell is no number")
     head = lines[0].split("\t")
     ranked = len(head) > 2 and head[2] == "rank"
     first = 3 if ranked else 2
@@ -125,6 +136,8 @@ def _milliseconds(cell: str) -> int:
 
 
 def _read_cells(cells: Sequence[str]) -> Column:
+    if not any(cells):
+        raise ValueError("a column is empty")
     if all(cells):
         return Column(array("d", map(float, cells)))
     rows = array("q", (row for row, cell in enumerate(cells) if cell))
@@ -174,15 +187,19 @@ def decode_columns(raw: bytes) -> History:
         at += size
         width = {"i64": 8, "f64": 8, "f32": 4}[kind]
         marks = (rows + 7) // 8 if count < rows else 0
-        if len(body) != size or size != count * width + marks or not 0 <= count <= rows:
+        if len(body) != size or size != count * width + marks or not 0 <= count <= rows or name in fixed:
             raise ValueError(f"column '{name}' has a wrong size")
         if kind == "i64":
             if name not in _RESERVED or count != rows:
                 raise ValueError(f"column '{name}' is not one of integers")
             fixed[name] = _decode_integers(body)
+        elif count == 0 or name in columns:
+            raise ValueError(f"column '{name}' is empty, or there twice")
         else:
             present = _rows_of(body[:marks], rows, count) if marks else None
             columns[_unescape(name)] = Column(_decode_floats(body[marks:], kind), present)
+    if at != len(raw):
+        raise ValueError("there is more than its columns")
     return History(steps=fixed["step"], times=fixed["time"], ranks=fixed.get("rank"), columns=columns)
 
 
@@ -240,10 +257,7 @@ def _decode_integers(body: bytes) -> array[int]:
 
 def _encode_floats(values: array[float]) -> tuple[str, bytes]:
     """Returns the narrowest type that keeps every value exactly, and the shuffled bytes."""
-    try:
-        single = array("f", values)
-    except OverflowError:
-        return "f64", _shuffle(_little(values), 8)
+    single = array("f", values)
     same = array("d", single)
     if same == values or all(a == b or (a != a and b != b) for a, b in zip(same, values, strict=True)):
         return "f32", _shuffle(_little(single), 4)
@@ -311,14 +325,12 @@ def build(points: Iterable[tuple[int, int, int, Sequence[str], Sequence[float]]]
 
 
 def points_of(history: History) -> list[tuple[int, int, int, tuple[str, ...], tuple[float, ...]]]:
-    """Returns the table as points again, one per cell, in row order; the inverse of `build` up to grouping."""
+    """Returns the table as points again, one per row: `build` makes the same table of them."""
     ranks = history.ranks or array("q", bytes(8 * len(history.steps)))
-    found: list[tuple[int, int, int, tuple[str, ...], tuple[float, ...]]] = []
+    cells: list[dict[str, float]] = [{} for _ in history.steps]
     for name, column in history.columns.items():
         rows: Sequence[int] = range(len(history.steps)) if column.rows is None else column.rows
-        found += [
-            (history.steps[row], history.times[row], ranks[row], (name,), (value,))
-            for row, value in zip(rows, column.values, strict=True)
-        ]
-    found.sort(key=lambda point: point[:2])
-    return found
+        for row, value in zip(rows, column.values, strict=True):
+            cells[row][name] = value
+    heads = zip(history.steps, history.times, ranks, strict=True)
+    return [(*head, tuple(row), tuple(row.values())) for head, row in zip(heads, cells, strict=True)]

@@ -44,7 +44,7 @@ def base_state(facts: Mapping[str, Any]) -> State:
         name=str(facts.get("name", "")),
         status=str(facts.get("status", "")),
         tags=tuple(str(tag) for tag in _list(facts.get("tags"))),
-        group=facts.get("group"),
+        group=_text(facts.get("group")),
         notes=tuple(str(note) for note in _list(facts.get("notes"))),
     )
 
@@ -71,8 +71,8 @@ def read_code(facts: Any) -> Code:
         return Code()
     return Code(
         commit=_oid(facts.get("commit")),
-        branch=facts.get("branch"),
-        remote=facts.get("remote"),
+        branch=_text(facts.get("branch")),
+        remote=_text(facts.get("remote")),
         dirty=bool(facts.get("dirty")),
         snapshot=_oid(facts.get("snapshot")),
         omitted=tuple(
@@ -126,10 +126,10 @@ def decode_metrics(raw: bytes) -> dict[str, Metric]:
                 count=int(facts["count"]),
                 goal=facts.get("goal") if facts.get("goal") in ("min", "max") else None,
                 nan=int(facts.get("nan", 0)),
-                summary=facts.get("summary"),
+                summary=None if facts.get("summary") is None else float(facts["summary"]),
             )
-        except (KeyError, TypeError, ValueError) as exc:
-            raise DataRefused("cannot read 'metrics.yaml'", cause=f"metric '{name}' is incomplete") from exc
+        except (KeyError, TypeError, ValueError, OverflowError) as exc:
+            raise DataRefused("cannot read 'metrics.yaml'", cause=f"metric '{name[:80]}' is incomplete") from exc
     return found
 
 
@@ -158,21 +158,25 @@ def decode_artifacts(raw: bytes) -> list[Artifact]:
     found = []
     for path, facts in yaml12.decode(raw, name="artifacts.yaml").items():
         if not isinstance(facts, Mapping) or not isinstance(facts.get("size"), int):
-            raise DataRefused("cannot read 'artifacts.yaml'", cause=f"artifact '{path}' is incomplete")
+            raise DataRefused("cannot read 'artifacts.yaml'", cause=f"artifact '{path[:80]}' is incomplete")
         found.append(
             Artifact(
                 path=path,
                 size=facts["size"],
                 sha256=str(facts.get("sha256")),
                 kind=str(facts.get("kind", "blob")),
-                name=facts.get("name"),
-                type=facts.get("type"),
+                name=_text(facts.get("name")),
+                type=_text(facts.get("type")),
                 aliases=tuple(str(alias) for alias in _list(facts.get("aliases"))),
                 metadata=facts.get("metadata") if isinstance(facts.get("metadata"), Mapping) else None,
                 step=facts.get("step"),
             )
         )
     return found
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _list(value: Any) -> list[Any]:

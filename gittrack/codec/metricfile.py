@@ -33,7 +33,7 @@ def decode(raw: bytes, *, name: str) -> list[Row]:
         if ending in ("jsonl", "ndjson"):
             return list(_rows(_lines(raw)))
         return list(_rows(_json(raw)))
-    except (ValueError, TypeError, RecursionError, csv.Error, UnicodeDecodeError) as exc:
+    except (ValueError, TypeError, OverflowError, RecursionError, csv.Error) as exc:
         raise DataRefused(f"cannot read metrics from '{name}'", cause=" ".join(str(exc).split())[:200]) from exc
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,7 +21,10 @@ MAX_BYTES = 1024 * 1024
 MAX_INLINE = 64 * 1024
 MAX_NOTE = 1000
 MAX_COMMAND = 500
+MAX_DEPTH = 32
 _MARK = "\nRecord: "
+_TAG = "$float"
+_LIKE_TAG = re.compile(r"\$+float")  # a name of the user's that looks like the tag gets one more `$`
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -99,34 +103,53 @@ def encode(run: Run) -> dict[str, Any]:
 def dump(value: Any) -> str:
     """Returns plain values as one line of ASCII JSON; numbers that are not finite become `{"$float": …}`."""
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     except ValueError:
-        return json.dumps(_tagged(value), separators=(",", ":"), allow_nan=False)
+        text = ""
+    if text and not _has_tag(text):
+        return text
+    return json.dumps(_tagged(value), separators=(",", ":"), allow_nan=False)
 
 
 def _tagged(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
-        return {"$float": repr(value)}
+        return {_TAG: repr(value)}
     if isinstance(value, Mapping):
-        return {key: _tagged(item) for key, item in value.items()}
+        return {"$" + key if _is_like_tag(value) else key: _tagged(item) for key, item in value.items()}
     return [_tagged(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def load(text: str | bytes) -> Any:
-    """Returns what `dump` was given; raises ValueError or RecursionError for what is no JSON."""
+    """Returns what `dump` was given; raises ValueError, TypeError, KeyError or RecursionError for anything else."""
     return json.loads(text, object_hook=_untagged if _has_tag(text) else None, parse_constant=_no_constant)
 
 
 def _has_tag(text: str | bytes) -> bool:
-    return b'"$float"' in text if isinstance(text, bytes) else '"$float"' in text
+    return b'$float"' in text if isinstance(text, bytes) else '$float"' in text
+
+
+def _is_like_tag(value: Mapping[str, Any]) -> bool:
+    return len(value) == 1 and _LIKE_TAG.fullmatch(next(iter(value))) is not None
 
 
 def _untagged(value: dict[str, Any]) -> Any:
-    return _NON_FINITE.get(value["$float"], value) if len(value) == 1 and "$float" in value else value
+    if not _is_like_tag(value):
+        return value
+    ((key, item),) = value.items()
+    return _NON_FINITE[item] if key == _TAG else {key[1:]: item}
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
+
+
+def check_depth(value: Any, room: int = MAX_DEPTH) -> None:
+    """Raises ValueError for values nested deeper than those who walk them can follow."""
+    for item in value.values() if type(value) is dict else value:
+        if type(item) in (dict, list):
+            if room == 0:
+                raise ValueError(f"nested deeper than {MAX_DEPTH}")
+            check_depth(item, room - 1)
 
 
 def decode_message(message: bytes, *, run: RunId, oid: Oid | None = None) -> Run:
@@ -139,7 +162,7 @@ def decode_message(message: bytes, *, run: RunId, oid: Oid | None = None) -> Run
     try:
         facts = load(record)
         return decode(facts, run=run, oid=oid)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as exc:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as exc:
         raise refused(run, f"its record is malformed ({' '.join(str(exc).split())[:100]})") from exc
 
 
@@ -149,17 +172,18 @@ def is_join(message: bytes) -> bool:
 
 
 def decode(facts: Mapping[str, Any], *, run: RunId, oid: Oid | None = None) -> Run:
-    """Returns the run that a record's object describes; raises DataRefused, TypeError, ValueError or KeyError."""
+    """Returns the run that a record's object describes; raises DataRefused, and what malformed values raise."""
     if facts["v"] != 1:
-        raise refused(run, f"record version {facts['v']!r} is not known", hint="install a newer gittrack")
+        raise refused(run, f"record version {facts['v']!r:.40} is not known", hint="install a newer gittrack")
     if facts["id"] != run:
-        raise refused(run, f"its record is that of '{facts['id']}'")
+        raise refused(run, f"its record is that of '{facts['id']!s:.40}'")
     code = facts.get("code") or {}
     artifacts = facts.get("artifacts") or {}
     status = facts["status"]
     params = facts.get("params", {})
     if status not in STATUSES or not isinstance(params, dict):
         raise ValueError(f"status {status!r}")
+    check_depth(params)
     return Run(
         id=run,
         name=_text(facts["name"]),

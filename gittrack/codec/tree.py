@@ -23,7 +23,7 @@ MAX_PATH_BYTES = 4096
 MAX_DEPTH = 64
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\\\\:]")
-_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE)
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(\..*)?", re.IGNORECASE)
 # What HFS+ ignores and NTFS folds, so that `.g\u200cit` and `GIT~1` do not become `.git` somewhere.
 _IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 _DOT_GIT = re.compile(r"(\.git|git~[0-9]+)[ .]*", re.IGNORECASE)
@@ -67,6 +67,8 @@ def decode_tree(body: bytes, *, oid_bytes: int) -> list[Entry]:
         end = body.index(b"\0", space)
         mode, name = body[at:space].decode("ascii"), body[space + 1 : end].decode("utf-8", "surrogateescape")
         at = end + 1 + oid_bytes
+        if at > len(body):
+            raise ValueError("a tree ends within an entry")
         found.append(Entry(mode, name, Oid(body[end + 1 : at].hex())))
     return found
 
@@ -157,7 +159,7 @@ def why_refused(path: str) -> str | None:
     if len(parts) > MAX_DEPTH:
         return f"it is deeper than {MAX_DEPTH} folders"
     for part in parts:
-        if part in ("", ".", ".."):
+        if not part.strip(" ."):  # Windows takes `.. ` for `..`
             return "it has an empty, '.' or '..' component"
         if _CONTROL.search(part):
             return "it has a control character, a backslash or a colon"
@@ -172,4 +174,4 @@ def check_path(path: str) -> None:
     """Raises DataRefused if a run may not have a file at `path`."""
     why = why_refused(path)
     if why:
-        raise DataRefused(f"path '{path}' is not allowed in a run", cause=why)
+        raise DataRefused(f"path '{path[:200]}' is not allowed in a run", cause=why)

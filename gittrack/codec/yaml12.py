@@ -15,10 +15,13 @@ from gittrack.errors import DataRefused
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 100_000
+MAX_DIGITS = 1300
+# A key that is not marked as one may have 1,024 characters.
+MAX_SIMPLE_KEY = 1000
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+@%=-]*(?: [A-Za-z0-9_./+@%=-]+)*")
 _RESERVED = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
-_ESCAPED = re.compile('["\\\\\x00-\x1f\x7f-\x9f\ufeff\u2028\u2029\ud800-\udfff]')
+_ESCAPED = re.compile('["\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 
 _INTEGER = re.compile(r"[-+]?[0-9]+")
@@ -42,7 +45,11 @@ def encode(document: Mapping[str, Any]) -> bytes:
 
 def _write_mapping(value: Mapping[str, Any], indent: str, lines: list[str]) -> None:
     for key, item in value.items():
-        _write_item(f"{indent}{text(key)}:", item, indent, lines)
+        head = text(key)
+        if len(head) > MAX_SIMPLE_KEY:
+            lines.append(f"{indent}? {head}")
+            head = ""
+        _write_item(f"{indent}{head}:", item, indent, lines)
 
 
 def _write_item(head: str, item: Any, indent: str, lines: list[str]) -> None:
@@ -113,6 +120,8 @@ def text(value: str) -> str:
 def _escape(found: re.Match[str]) -> str:
     char = found.group()
     code = ord(char)
+    if 0xD800 <= code < 0xE000:  # half a character: no reader of YAML takes it, so it becomes the text of its escape
+        return f"\\\\u{code:04x}"
     return _SHORT.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
 
 
@@ -188,7 +197,7 @@ class _Reader:
             if key == "<<" and not event.style:
                 raise _refused(self.name, "merge keys are not allowed")
             if key in found:
-                raise _refused(self.name, f"key '{key}' twice")
+                raise _refused(self.name, f"key '{key[:80]}' twice")
             found[key] = self.node(self.next(), depth + 1)
         return found
 
@@ -197,10 +206,12 @@ def resolve(plain: str) -> Any:
     """Returns the value of a plain scalar by the YAML 1.2 core schema."""
     if plain in _WORDS:
         return _WORDS[plain]
-    if _INTEGER.fullmatch(plain):
-        return int(plain) if len(plain) <= 1300 else plain
-    if _FLOAT.fullmatch(plain):
+    if _FLOAT.fullmatch(plain) and not _INTEGER.fullmatch(plain):
         return float(plain)
+    if len(plain) > MAX_DIGITS:
+        return plain
+    if _INTEGER.fullmatch(plain):
+        return int(plain)
     if _OCTAL.fullmatch(plain):
         return int(plain, 8)
     return int(plain, 16) if _HEX.fullmatch(plain) else plain

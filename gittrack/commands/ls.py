@@ -11,7 +11,7 @@ from gittrack import forms, output, query
 from gittrack.commands import common
 from gittrack.errors import UsageError
 from gittrack.model import Run
-from gittrack.terminal import printable
+from gittrack.terminal import printable, printable_lines
 
 
 @click.command("ls", cls=common.JsonCommand)
@@ -76,7 +76,8 @@ def command(
         screen.stream.write("".join(form(run) + ("\0" if zero else "\n") for run in found))
     elif as_csv or as_md:
         heads, rows = _chosen(columns, found) if columns else forms.wide_rows(found)
-        screen.print(forms.dump_csv(heads, rows) if as_csv else forms.dump_markdown(heads, rows))
+        text = forms.dump_csv(heads, rows) if as_csv else forms.dump_markdown(heads, rows)
+        screen.print(printable_lines(text) if screen.terminal else text)
     elif not found:
         if not known.listing.runs:
             output.warn("no runs yet; record one with `git track run -- CMD`, or `import gittrack` in a script")

@@ -32,12 +32,14 @@ def main() -> int:
         box = sandbox.make(Path(folder))
         installed = tools.discover(wanted.peers, box.env)
         bench = Bench(box, installed, quick=wanted.quick, kills=wanted.kills)
-        print(report.absent(tools.missing(installed), peers_given=wanted.peers is not None))
+        if absent := tools.missing(installed):
+            print(report.absent(absent, peers_given=wanted.peers is not None))
         for name in wanted.only or measures.ALL:
             try:
                 table = measures.ALL[name](bench)
             except WorkFailedError as failure:
-                bench.say(f"{name}: {failure}")
+                bench.failures.append(f"{name}: {failure}")
+                bench.ours_failed = True
                 continue
             tables.append(table)
             print("\n" + report.as_text(table), flush=True)

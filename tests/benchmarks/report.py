@@ -67,7 +67,7 @@ def figure(value: Cell) -> str:
         return f"{value:,.0f}"
     if abs(value) >= 10:
         return f"{value:.1f}"
-    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
+    return f"{value:.2f}" if abs(value) >= 0.1 or not value else f"{value:.3f}"
 
 
 def grid(table: Table) -> list[list[str]]:
@@ -148,7 +148,5 @@ def heading(facts: Mapping[str, str]) -> str:
 
 def absent(names: Sequence[str], *, peers_given: bool) -> str:
     """Returns which tools are not measured."""
-    if not names:
-        return ""
     hint = "" if peers_given else " (`--peers DIR` names their environments)"
     return f"not installed, left out: {', '.join(names)}{hint}"

@@ -54,6 +54,13 @@ class Sandbox:
         done = subprocess.run(["git", *words], cwd=folder, env=self.env, check=True, capture_output=True, text=True)
         return done.stdout
 
+    def fsck(self, folder: Path) -> list[str]:
+        """Returns what git finds wrong with a repository."""
+        words = ["git", "fsck", "--full", "--strict", "--no-dangling", "--no-progress"]
+        done = subprocess.run(words, cwd=folder, env=self.env, check=False, capture_output=True, text=True)
+        said = (done.stdout + done.stderr).splitlines()
+        return said or ([f"exit code {done.returncode}"] if done.returncode else [])
+
 
 def make(root: Path) -> Sandbox:
     """Returns a sandbox in an empty folder."""

@@ -82,9 +82,8 @@ def test_json_has_the_documented_fields_and_the_three_json_forms_agree(repo: Git
     statistics = {key: first["metrics"]["loss"][key] for key in ("last", "min", "max", "mean", "best", "step", "count")}
     assert statistics == {"last": 2, "min": 1, "max": 3, "mean": 2, "best": None, "step": 2, "count": 3}
     assert first["metrics"]["val/acc"]["best"] == 0.9
-    assert first["code"] == {
-        **{"commit": repo.git("rev-parse", "HEAD"), "branch": "main", "dirty": False, "snapshot": None}
-    }
+    assert (first["code"]["commit"], first["code"]["branch"]) == (repo.git("rev-parse", "HEAD"), "main")
+    assert (first["code"]["dirty"], first["code"]["snapshot"]) == (False, None)
     assert [json.loads(line) for line in repo.track("ls", "--jsonl").stdout.splitlines()] == found
     chosen = json.loads(repo.track("ls", "--json=id,metrics").stdout)
     assert chosen == [{"id": run["id"], "metrics": run["metrics"]} for run in found]
@@ -161,7 +160,6 @@ def test_format_has_the_atoms_of_for_each_ref(repo: GitRepo) -> None:
         ("--sort", "nonsense"),
         ("--columns", "nonsense"),
         ("--json=nonsense",),
-        ("--since", "not a date at all xyzzy"),
         ("-n", "-1"),
         ("-n", "many"),
         ("--color", "sometimes"),
@@ -257,7 +255,6 @@ def test_colour_is_for_terminals_and_for_who_asks(repo: GitRepo) -> None:
 
     assert "\x1b[" not in repo.track("ls").stdout
     assert "\x1b[33m" in repo.track("ls", "--color", "always").stdout
-    assert "\x1b[33m" in repo.track("-h").stdout or "\x1b[33m" in repo.track("ls", "--color=always").stdout
     repo.git("config", "color.ui", "always")
     assert "\x1b[33m" in repo.track("ls").stdout
     assert "\x1b[" not in repo.track("ls", "--color=never").stdout
@@ -300,7 +297,10 @@ def test_no_text_form_prints_what_a_terminal_would_obey(repo: GitRepo) -> None:
     assert len(repo.track("ls", "--format", "%(name)").stdout.splitlines()) == 1
     assert "\\x1b]0;title\\x07" in repo.track("ls", "--format", "%(name)").stdout
     assert listed(repo)[0]["name"] == EVIL, "a program gets it as it is"
-    assert unsafe.findall(repo.track("ls", "--jsonl").stdout.replace("\\u001b", "")) == []
+    assert unsafe.findall(repo.track("ls", "--json").stdout + repo.track("ls", "--jsonl").stdout) == []
+    _, on_terminal = on_a_terminal(["git", "track", "ls", "--csv"], cwd=repo.path)
+    assert unsafe.findall(on_terminal.decode().replace("\r\n", "\n")) == []
+    assert "\x1b]0;title" in repo.track("ls", "--csv").stdout
 
 
 def test_the_head_of_a_wide_character_table_stays_aligned(repo: GitRepo) -> None:

@@ -63,6 +63,7 @@ def measure(bench: Bench) -> report.Table:
             shutil.rmtree(copy, ignore_errors=True)
 
     rows = [report.Row(name, tool.kind, counted(deaths[name])) for name, (tool, _) in stores.items()]
+    unread = [tool.name for tool in bench.tools if tool.kind == "peer" and not tool.takes("kill")]
     lost = report.ours(rows, "lost")
     died = [death.status for name in stores for death in deaths[name] if death.status]
     reached = None if lost is None else lost == 0 and set(died) == {"crashed"}
@@ -80,7 +81,7 @@ def measure(bench: Bench) -> report.Table:
         rows=rows,
         goal="0 points lost, status `crashed`",
         reached=reached,
-        notes=["wandb offline and Aim: no simple reader of what a dead process left"],
+        notes=[f"{', '.join(unread)}: no simple reader of what a dead process left"] if unread else [],
     )
 
 
@@ -108,8 +109,8 @@ def die(bench: Bench, tool: Installed, folder: Path, *, delay_s: float, pause_s:
         end_helpers(process.pid)
     acknowledged = int.from_bytes(ledger.read_bytes(), "little")
     data = bench.work(tool, "count", folder, acknowledged=acknowledged).data
-    if tool.kind == "ours":
-        bench.box.git(folder, "fsck", "--full", "--strict", "--no-dangling")
+    if tool.kind == "ours" and (problems := bench.box.fsck(folder)):
+        raise WorkFailedError(f"git fsck: {problems[0]}")
     return Death(acknowledged * METRICS, data["lost"], data["status"])
 
 

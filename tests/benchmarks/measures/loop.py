@@ -84,7 +84,7 @@ def git_state(bench: Bench, recording: Recording) -> dict[str, report.Cell]:
     git, folder = bench.box.git, recording.folder
     counted = dict(line.split(": ") for line in git(folder, "count-objects", "-v").splitlines())
     refs = git(folder, "for-each-ref", "--format=%(refname)", "refs/runs").splitlines()
-    problems = git(folder, "fsck", "--full", "--strict", "--no-dangling").splitlines()
+    problems = bench.box.fsck(folder)
     return {
         "packs": int(counted["packs"]),
         "refs": len(refs),

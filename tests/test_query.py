@@ -1,0 +1,209 @@
+"""How people name runs: over runs as values, so that every rule is a line."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gittrack import query
+from gittrack.errors import Ambiguous, GittrackError, NotFound, UsageError
+from gittrack.model import Code, Goal, Metric, Run
+from gittrack.refname import Oid, RunId, new_run_id
+from gittrack.terminal import printable
+
+HEAD, SNAPSHOT, TIP = Oid("a" * 40), Oid("b" * 40), Oid("c" * 40)
+
+
+def metric(low: float, high: float, goal: Goal | None = None) -> Metric:
+    return Metric(low, 0, low, 0, high, 0, low, 2, goal)
+
+
+def made(id: str, name: str, **more: object) -> Run:
+    return Run(id=RunId(id), name=name, status="finished", created="2026-01-01T00:00:00.000Z", **more)  # type: ignore[arg-type]
+
+
+NEWEST = made("rabcd00000000", "calm-heron-42", metrics={"loss": metric(1, 5), "a:b": metric(1, 2)}, tags=("paper",))
+MIDDLE = made(
+    "rabcd11111111", "twin", metrics={"val/acc": metric(0.1, 0.9, "max")}, group="g", code=Code(HEAD), oid=TIP
+)
+OLDER = made("rxyz222222222", "twin", metrics={"val/acc": metric(0.2, 0.8, "max"), "loss": metric(2, 3)}, group="g")
+OLDEST = made("r333333333333", "best:max:x", code=Code(HEAD, snapshot=SNAPSHOT), parent=RunId("rabcd00000000"))
+RUNS = (NEWEST, MIDDLE, OLDER, OLDEST)
+COMMITS = {"main": HEAD, "snap": SNAPSHOT, "elsewhere": Oid("d" * 40), "tip": TIP}
+
+
+def find(text: str) -> query.Named:
+    return query.find(text, RUNS, commit=COMMITS.get)
+
+
+@pytest.mark.parametrize(
+    ("text", "run"),
+    [
+        ("refs/runs/rabcd11111111", MIDDLE),
+        ("rabcd11111111", MIDDLE),
+        ("rabcd1", MIDDLE),
+        ("rxyz", OLDER),
+        ("calm-heron-42", NEWEST),
+        ("@", NEWEST),
+        ("@{-0}", NEWEST),
+        ("@{-1}", MIDDLE),
+        ("@{-3}", OLDEST),
+        ("best:val/acc", MIDDLE),
+        ("best:min:val/acc", MIDDLE),
+        ("best:max:loss", NEWEST),
+        ("best:min:loss", NEWEST),
+        ("best:max:a:b", NEWEST),
+        ("best:max:x", OLDEST),
+        ("main", MIDDLE),
+        ("snap", OLDEST),
+        ("tip", MIDDLE),
+        ("r333333333333^", NEWEST),
+        ("@{-3}^", NEWEST),
+    ],
+)
+def test_a_name_is_read_as_the_first_rule_that_matches(text: str, run: Run) -> None:
+    assert find(text) == query.Named(run)
+
+
+@pytest.mark.parametrize(
+    ("text", "run", "path"),
+    [
+        ("rabcd1:params.yaml", MIDDLE, "params.yaml"),
+        ("@:artifacts/a:b", NEWEST, "artifacts/a:b"),
+        ("@:", NEWEST, ""),
+        ("@{-3}^:run.yaml", NEWEST, "run.yaml"),
+        ("best:max:loss:params.yaml", NEWEST, "params.yaml"),
+        ("main:env/packages.txt", MIDDLE, "env/packages.txt"),
+    ],
+)
+def test_a_path_in_a_run_stands_behind_a_colon(text: str, run: Run, path: str) -> None:
+    assert find(text) == query.Named(run, path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("nobody", "rab", "rabcd9", "rzzzzzzzzzzzz", "refs/runs/rzzzzzzzzzzzz", "@{-4}", "@{1}", "elsewhere", ""),
+        *(
+            "best:max:none",
+            "best:",
+            "best:max:",
+            "tag:none",
+            "group:",
+            "nobody:path",
+            ":path",
+            "^",
+            "@^",
+            "@@",
+            "RABCD1",
+        ),
+    ],
+)
+def test_a_name_that_nobody_has_is_not_found(text: str) -> None:
+    with pytest.raises(NotFound):
+        query.find_all(text, RUNS, commit=COMMITS.get)
+
+
+def test_what_is_not_found_names_what_is_near() -> None:
+    with pytest.raises(NotFound) as error:
+        find("calm-herron-42")
+    assert error.value.lines() == [
+        "error: no run is called 'calm-herron-42'",
+        "hint: did you mean calm-heron-42?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"), [("rabcd", "rabcd00000000 rabcd11111111"), ("twin", "rabcd11111111 rxyz222222222")]
+)
+def test_what_is_ambiguous_lists_the_candidates(text: str, ids: str) -> None:
+    with pytest.raises(Ambiguous) as error:
+        find(text)
+    assert all(candidate in str(error.value.cause) for candidate in ids.split())
+    assert error.value.exit_code == 3
+
+
+def test_many_candidates_are_counted() -> None:
+    runs = [made(new_run_id(number), "same") for number in range(20)]
+    with pytest.raises(Ambiguous, match="'same' names 20 runs") as error:
+        query.find("same", runs, commit=COMMITS.get)
+    assert str(error.value.cause).endswith(" and 12 more")
+
+
+def test_sets_are_named_by_tag_and_group() -> None:
+    assert query.find_all("tag:paper", RUNS, commit=COMMITS.get) == [NEWEST]
+    assert query.find_all("group:g", RUNS, commit=COMMITS.get) == [MIDDLE, OLDER]
+
+
+@pytest.mark.parametrize("text", ["best:loss", "best:a:b"])
+def test_best_without_a_goal_asks_for_the_direction(text: str) -> None:
+    with pytest.raises(UsageError, match="is best is not known") as error:
+        find(text)
+    assert error.value.hint == f"write best:max:{text.removeprefix('best:')}"
+
+
+def test_best_asks_for_the_direction_where_runs_declare_different_goals() -> None:
+    runs = [
+        made("r000000000001", "a", metrics={"m": metric(0, 1, "max")}),
+        made("r000000000002", "b", metrics={"m": metric(0, 1, "min")}),
+    ]
+    with pytest.raises(UsageError) as error:
+        query.find("best:m", runs, commit=COMMITS.get)
+    assert error.value.cause == "runs declare different goals for it"
+
+
+def test_nan_is_never_the_best() -> None:
+    runs = [
+        made("r000000000001", "a", metrics={"m": metric(math.nan, math.nan)}),
+        made("r000000000002", "b", metrics={"m": metric(-5, -5)}),
+    ]
+    for direction in ("min", "max"):
+        assert query.find(f"best:{direction}:m", runs, commit=COMMITS.get).run.name == "b"
+
+
+@given(st.text(max_size=30) | st.text("r@{}-^:bestmaxingroupw0123456789/. \n", max_size=30))
+def test_any_text_names_a_run_or_is_an_error_of_ours(text: str) -> None:
+    error = None
+    try:
+        found = query.find_all(text, RUNS, commit=COMMITS.get)
+    except GittrackError as exc:
+        found, error = [], exc
+
+    assert found or error
+    assert error is None or error.exit_code in (2, 3)
+    assert all(line == printable(line) for line in (error.lines() if error else ()))
+
+
+FIELDS = st.sampled_from(
+    ["params.p", "id", "name", "duration", "created", "metrics.loss", "metrics.loss.max", "tags", "starred"]
+)
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.just(-(10**400))
+    | st.floats()
+    | st.text(max_size=3)
+    | st.lists(st.integers(), max_size=2)
+)
+
+
+@given(FIELDS, st.lists(VALUES, max_size=6), st.booleans())
+def test_sorting_any_values_puts_the_missing_last(field: str, values: list[object], down: bool) -> None:
+    runs = [
+        made(new_run_id(at), f"n{at}", params={"p": value} if value is not None else {})
+        for at, value in enumerate(values)
+    ]
+    runs += [NEWEST, OLDER]
+    key = query.sort_key(("-" if down else "") + field)
+
+    ordered = sorted(runs, key=key)
+
+    missing = [
+        not isinstance(value := query.field_of(run, field), bool | int | float | str) or value != value
+        for run in ordered
+    ]
+    assert missing == sorted(missing)
