@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import traceback
 from importlib import import_module
 from typing import Any
 
@@ -133,6 +132,8 @@ def _print(lines: list[str]) -> None:
 
 def _trace() -> None:
     if os.environ.get("GITTRACK_TRACE") == "1":
+        import traceback
+
         traceback.print_exc()
 
 

@@ -8,7 +8,6 @@ import contextlib
 import fnmatch
 import json
 import os
-import platform
 import re
 import shutil
 import sys
@@ -136,7 +135,7 @@ def machine() -> dict[str, Any]:
     system = os.uname() if hasattr(os, "uname") else None
     facts: dict[str, Any] = {
         "python": {
-            "version": platform.python_version(),
+            "version": ".".join(map(str, sys.version_info[:3])),
             "implementation": sys.implementation.name,
             "executable": sys.executable,
         },

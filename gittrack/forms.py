@@ -4,8 +4,6 @@ These forms are stable; the text forms in `output` may change in any release."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import re
@@ -14,7 +12,6 @@ from datetime import datetime
 from typing import Any
 
 from gittrack import output
-from gittrack.codec import manifest
 from gittrack.errors import UsageError
 from gittrack.model import Metric, Run
 from gittrack.query import field_of
@@ -61,7 +58,7 @@ def run_object(run: Run) -> dict[str, Any]:
 
 def metric_object(metric: Metric) -> dict[str, Any]:
     """Returns a metric as it stands in JSON: every statistic, `best` null without a goal."""
-    return {"best": None, "best_step": None, "goal": None} | manifest.metric_facts(metric)
+    return {"best": None, "best_step": None, "goal": None} | metric.facts()
 
 
 def finite(value: Any) -> Any:
@@ -116,6 +113,9 @@ def wide_rows(runs: Sequence[Run]) -> tuple[list[str], list[list[Any]]]:
 
 def dump_csv(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Returns CSV; a text that a spreadsheet would run as a formula gets a `'` in front."""
+    import csv  # noqa: PLC0415 - only for CSV
+    import io  # noqa: PLC0415 - as above
+
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([_csv_cell(head) for head in heads])
@@ -165,14 +165,14 @@ def _atom(text: str, now: datetime) -> Callable[[Run], str]:
     name, _, option = text.rpartition(":") if ":" in text else (text, "", "")
     if option in ("short", "relative", "iso", "unix"):
         return lambda run: _shaped(run, name, option, now)
-    if name.startswith("metrics.") and option in manifest_statistics():
+    if name.startswith("metrics.") and option in statistics_of_metrics():
         return lambda run: _plain(field_of(run, f"{name}.{option}"))
     if not text.startswith(("params.", "metrics.")):
         field_of(_NOBODY, text)  # an unknown atom is an error even where there is no run
     return lambda run: _plain(field_of(run, text))
 
 
-def manifest_statistics() -> tuple[str, ...]:
+def statistics_of_metrics() -> tuple[str, ...]:
     """Returns what may stand behind the colon of a metric."""
     return ("last", "min", "max", "best", "mean", "step", "count")
 

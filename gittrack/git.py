@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
-from gittrack.codec.tree import Kind, make_object
 from gittrack.errors import DataRefused, GitFailed, NotARepository
-from gittrack.refname import Oid
+from gittrack.refname import Kind, Oid
 
 # Internal calls run nobody's hooks, start no daemon and no gc, and wait for locks instead of failing.
 _SETTINGS = (
@@ -37,6 +33,7 @@ _DROPPED = frozenset(
     "GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_EXTERNAL_DIFF GIT_DIFF_OPTS "
     "GIT_GRAFT_FILE GIT_SHALLOW_FILE GIT_REPLACE_REF_BASE GIT_AUTHOR_DATE GIT_COMMITTER_DATE".split()
 )
+GIT = "git"  # the one on the user's PATH
 MAX_OBJECT = 1024 * 1024 * 1024
 _RETRIES = 8
 _commit_times: dict[Oid, int] = {}
@@ -77,24 +74,24 @@ class Place:
         return 32 if self.algorithm == "sha256" else 20
 
 
-def executable(environ: Mapping[str, str]) -> str:
-    """Returns the path of the git executable; raises NotFound-like GitFailed if there is none."""
-    found = shutil.which("git", path=environ.get("PATH"))
-    if found is None:
-        raise GitFailed("git is not installed, or not on PATH", hint="install git 2.31 or newer")
-    return found
+def no_git() -> GitFailed:
+    """Returns the error for a machine without git."""
+    return GitFailed("git is not installed, or not on PATH", hint="install git 2.36 or newer")
 
 
 def discover(directory: Path, environ: Mapping[str, str]) -> Place:
     """Returns the repository that git finds from `directory`; raises NotARepository."""
     asked = ["--path-format=absolute", "--git-dir", "--git-common-dir", "--show-object-format", "--show-prefix"]
-    done = subprocess.run(
-        [executable(environ), "rev-parse", *asked, "--show-toplevel"],
-        cwd=directory,
-        env={**environ, "LC_ALL": "C"},
-        capture_output=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [GIT, "rev-parse", *asked, "--show-toplevel"],
+            cwd=directory,
+            env={**environ, "LC_ALL": "C"},
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError as exc:
+        raise (no_git() if exc.filename == GIT else NotARepository(f"'{directory}' is not there any more")) from exc
     lines = os.fsdecode(done.stdout).split("\n")[:-1]
     if len(lines) < 4:
         said = os.fsdecode(done.stderr).strip()
@@ -119,7 +116,6 @@ class Git:
 
     def __init__(self, place: Place, environ: Mapping[str, str]) -> None:
         self.place = place
-        self.path = executable(environ)
         self.environ = {key: value for key, value in environ.items() if key not in _DROPPED}
         self.environ |= {"GIT_DIR": str(place.git_dir), "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
         self.environ.pop("GIT_WORK_TREE", None)
@@ -136,15 +132,20 @@ class Git:
     ) -> subprocess.CompletedProcess[bytes]:
         """Runs git and returns what it answered, whatever its exit code."""
         extra = [part for setting in settings for part in ("-c", setting)]
-        return subprocess.run(
-            [self.path, *_PREFIX, *extra, *args],
-            input=input,
-            stdin=subprocess.DEVNULL if input is None else None,
-            env={**self.environ, **(env or {})},
-            cwd=cwd or self.place.work_tree or self.place.git_dir,
-            capture_output=True,
-            check=False,
-        )
+        try:
+            return subprocess.run(
+                [GIT, *_PREFIX, *extra, *args],
+                input=input,
+                stdin=subprocess.DEVNULL if input is None else None,
+                env={**self.environ, **(env or {})},
+                cwd=cwd or self.place.work_tree or self.place.git_dir,
+                capture_output=True,
+                check=False,
+            )
+        except FileNotFoundError as exc:
+            if exc.filename == GIT:
+                raise no_git() from exc
+            raise GitFailed(f"'{exc.filename}' is not there any more") from exc
 
     def ask(
         self,
@@ -209,6 +210,8 @@ class Git:
     @property
     def empty_tree(self) -> Oid:
         """The id of the tree without entries."""
+        from gittrack.codec.tree import make_object  # noqa: PLC0415 - only to compare with nothing
+
         return make_object("tree", b"", algorithm=self.place.algorithm).oid
 
     # Writing ----------------------------------------------------------------------------------------------------
@@ -269,6 +272,8 @@ class Git:
                 }
         home = self.place.common_dir / "gittrack"
         home.mkdir(exist_ok=True)
+        import tempfile  # noqa: PLC0415 - only for those who sign
+
         with tempfile.TemporaryDirectory(prefix="sign-", dir=home) as folder:
             env["GIT_OBJECT_DIRECTORY"] = folder
             env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.place.common_dir / "objects")
@@ -292,7 +297,7 @@ class Objects:
 
     def __init__(self, git: Git) -> None:
         self._process = subprocess.Popen(
-            [git.path, *_PREFIX, "cat-file", "--batch"],
+            [GIT, *_PREFIX, "cat-file", "--batch"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -344,7 +349,7 @@ def _skip(stream: IO[bytes], size: int) -> None:
 
 
 def _pause(attempt: int) -> None:
-    time.sleep(random.uniform(0.002, 0.02) * (attempt + 1))  # noqa: S311 - jitter, no secret
+    time.sleep((2 + os.urandom(1)[0] / 14) / 1000 * (attempt + 1))  # 2 to 20 ms, so that two do not meet again
 
 
 def first_line(stderr: bytes) -> str:

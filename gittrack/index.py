@@ -6,15 +6,16 @@ listed as damaged, so that one bad run never hides the others."""
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from gittrack import journal, seal, store
+from gittrack import journal
 from gittrack.codec import record
 from gittrack.errors import DataRefused, GittrackError
-from gittrack.git import Git
+from gittrack.git import Git, Ref
 from gittrack.model import Run
-from gittrack.refname import LOCAL, RUNS, Oid, run_of
+from gittrack.refname import LOCAL, RUNS, Oid, is_run_id, run_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,43 @@ class Listing:
     damaged: tuple[GittrackError, ...]
 
 
-def read(git: Git, *, deleted: bool = False) -> Listing:
-    """Returns every run of the repository; those that were deleted only if asked for."""
+def all_refs(git: Git) -> list[Ref]:
+    """Returns the refs of runs here and of what was seen on remotes."""
+    return git.refs(RUNS, LOCAL)
+
+
+def stamp(refs: Iterable[Ref]) -> str:
+    """Returns what changes when any of these refs does."""
+    text = "".join(f"{ref.oid} {ref.name}\n" for ref in refs).encode()
+    return f"{zlib.crc32(text):08x}{zlib.adler32(text):08x}-{len(text)}"
+
+
+def is_behind(refs: Iterable[Ref]) -> bool:
+    """Tells whether a remote was seen to have a run in another version than the one here, or one that is not here."""
+    refs = list(refs)
+    own = {ref.name: ref.oid for ref in refs if ref.name.startswith(RUNS)}
+    return any(own.get(name) != oid for name, oid in seen(refs))
+
+
+def seen(refs: Iterable[Ref]) -> dict[tuple[str, Oid], tuple[str, ...]]:
+    """Returns for each (run's ref, commit) the remotes that were seen to have it."""
+    found: dict[tuple[str, Oid], tuple[str, ...]] = {}
+    for ref in refs:
+        head, _, name = ref.name.rpartition("/runs/")
+        if head.startswith(LOCAL) and is_run_id(name):
+            remote = head.removeprefix(LOCAL).removeprefix("remote-")
+            key = (RUNS + name, ref.oid)
+            found[key] = (*found.get(key, ()), remote)
+    return found
+
+
+def read(git: Git, *, deleted: bool = False, refs: Iterable[Ref] | None = None) -> Listing:
+    """Returns every run of the repository; those that were deleted only if asked for.
+
+    refs: what `all_refs` returned, where it was asked already."""
     runs: list[Run] = []
     damaged: list[GittrackError] = []
-    mirrors = _mirrors(git)
+    mirrors = seen(all_refs(git) if refs is None else refs)
     for ref, message in git.messages(RUNS):
         run_id = run_of(ref.name)
         if run_id is None:
@@ -50,22 +83,12 @@ def read(git: Git, *, deleted: bool = False) -> Listing:
     return Listing(tuple(shown), (*damaged, *(error for error in broken if str(error) not in known)))
 
 
-def _mirrors(git: Git) -> dict[tuple[str, Oid], tuple[str, ...]]:
-    """Returns for each (run's ref, commit) the remotes that were seen to have it."""
-    found: dict[tuple[str, Oid], tuple[str, ...]] = {}
-    for ref in git.refs(LOCAL):
-        head, _, name = ref.name.rpartition("/runs/")
-        if head:
-            remote = head.removeprefix(LOCAL).removeprefix("remote-")
-            key = (RUNS + name, ref.oid)
-            found[key] = (*found.get(key, ()), remote)
-    return found
-
-
 def _complete(git: Git, runs: list[Run], damaged: list[GittrackError]) -> list[Run]:
     """Returns the runs with what their records left out for size read from their trees."""
     if not any(run.more for run in runs):
         return runs
+    from gittrack import store  # noqa: PLC0415 - only for records that are too long for a message
+
     complete = []
     with git.objects() as objects:
         for run in runs:
@@ -85,7 +108,12 @@ def read_live(git: Git) -> tuple[list[Run], list[GittrackError]]:
     """Returns the runs that have no commit yet, and what of them is damaged."""
     runs: list[Run] = []
     damaged: list[GittrackError] = []
-    for folder in seal.live_folders(git):
+    folders = journal.live_folders(git.place.common_dir)
+    if not folders:
+        return runs, damaged
+    from gittrack import seal  # noqa: PLC0415 - only while something is recorded
+
+    for folder in folders:
         with contextlib.suppress(FileNotFoundError):  # it ended while we looked
             try:
                 runs.append(seal.preview(journal.read(folder)))
@@ -94,8 +122,3 @@ def read_live(git: Git) -> tuple[list[Run], list[GittrackError]]:
             except (KeyError, TypeError, ValueError, AttributeError) as exc:
                 damaged.append(DataRefused(f"cannot read '{folder}'", cause=f"its header is malformed ({exc})"))
     return runs, damaged
-
-
-def of_ids(runs: Iterable[Run]) -> dict[str, Run]:
-    """Returns runs by their id."""
-    return {run.id: run for run in runs}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -18,6 +17,8 @@ from typing import Any
 
 from gittrack.codec import frame
 from gittrack.errors import DataRefused
+from gittrack.refname import is_run_id
+from gittrack.settings import host_name
 
 SYNC_SECONDS = 0.5  # P2 promises one second
 BEAT_SECONDS = 30
@@ -45,7 +46,7 @@ class Live:
 def process_identity() -> dict[str, Any]:
     """Returns what tells this process from every other, also after its pid was given to another."""
     return {
-        "host": socket.gethostname(),
+        "host": host_name(),
         "boot": _read("/proc/sys/kernel/random/boot_id"),
         "space": _link("/proc/self/ns/pid"),
         "pid": os.getpid(),
@@ -101,6 +102,22 @@ def is_dead(process: Mapping[str, Any], *, touched: float, now: float) -> bool:
     except OSError:
         pass
     return False
+
+
+def live_root(common_dir: Path) -> Path:
+    """Returns the folder that holds the live folders of all runs of a repository."""
+    return common_dir / "gittrack" / "live"
+
+
+def live_folders(common_dir: Path) -> list[Path]:
+    """Returns the live folders, oldest first."""
+    try:
+        found = [path for path in live_root(common_dir).iterdir() if is_run_id(path.name)]
+    except OSError:
+        return []
+    with contextlib.suppress(OSError):
+        found.sort(key=lambda path: path.stat().st_ctime)
+    return found
 
 
 def create(folder: Path, header: Mapping[str, Any]) -> None:

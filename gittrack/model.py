@@ -47,6 +47,27 @@ class Metric:
         """The step of the best value; None without a goal."""
         return {"min": self.min_step, "max": self.max_step}.get(self.goal or "")
 
+    def facts(self) -> dict[str, Any]:
+        """Returns the metric as it stands in `metrics.yaml`: what has no value is left out."""
+        facts: dict[str, Any] = {
+            "last": self.last,
+            "step": self.step,
+            "min": self.min,
+            "min_step": self.min_step,
+            "max": self.max,
+            "max_step": self.max_step,
+        }
+        if self.goal:
+            facts |= {"best": self.best, "best_step": self.best_step}
+        facts |= {"mean": self.mean, "count": self.count}
+        if self.nan:
+            facts["nan"] = self.nan
+        if self.goal:
+            facts["goal"] = self.goal
+        if self.summary is not None:
+            facts["summary"] = self.summary
+        return facts
+
 
 @dataclass(frozen=True, slots=True)
 class Omitted:

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import subprocess
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -33,7 +30,7 @@ class Screen:
     @property
     def width(self) -> int | None:
         """The columns of the terminal, or None where there is none and nothing is cut."""
-        return shutil.get_terminal_size().columns if self.terminal else None
+        return terminal_size()[0] if self.terminal else None
 
     def paint(self, text: str, *codes: str) -> str:
         """Returns `text` in a colour, where colour is wanted."""
@@ -46,10 +43,12 @@ class Screen:
 
     def page(self, lines: Sequence[str], pager: str | None) -> None:
         """Prints lines through git's pager if they do not fit the terminal."""
-        rows = shutil.get_terminal_size().lines
+        rows = terminal_size()[1]
         if not self.terminal or not pager or pager == "cat" or len(lines) < rows:
             self.print(lines)
             return
+        import subprocess  # noqa: PLC0415 - only for the pager
+
         env = {**os.environ, "LESS": os.environ.get("LESS", "FRX"), "LV": os.environ.get("LV", "-c")}
         with (
             subprocess.Popen(
@@ -60,6 +59,13 @@ class Screen:
             if process.stdin:
                 process.stdin.write("\n".join(lines) + "\n")
                 process.stdin.close()
+
+
+def terminal_size() -> tuple[int, int]:
+    """Returns columns and lines of the terminal, as COLUMNS, LINES and the terminal itself say."""
+    import shutil  # noqa: PLC0415 - only on a terminal
+
+    return tuple(shutil.get_terminal_size())  # type: ignore[return-value]
 
 
 def _is_terminal(stream: TextIO) -> bool:
@@ -187,6 +193,8 @@ def width_of(text: str) -> int:
     """Returns how many columns a text takes."""
     if text.isascii():
         return len(text)
+    import unicodedata  # noqa: PLC0415 - only for names that need it
+
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 

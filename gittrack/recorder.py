@@ -99,8 +99,17 @@ class Recorder:
             say(text)
 
     def _note(self, kind: str, **content: Any) -> bool:
+        return self._put({"t": time.time(), "k": kind, **content}, what=kind)
+
+    def _put(self, note: Mapping[str, Any], *, what: str) -> bool:
+        """Writes a note; one that no reader would take is counted and said."""
+        try:
+            data = frame.encode_json(b"J", note)
+        except ValueError as exc:
+            self._lost(f"large:{what}", f"{what} of run {self.label} is dropped ({exc})")
+            return False
         with self._lock:
-            return self._append(frame.encode_json(b"J", {"t": time.time(), "k": kind, **content}), what=kind)
+            return self._append(data, what=what)
 
     def log(self, data: Mapping[str, Any], step: int | None = None, commit: Any = None, **_: Any) -> None:
         """Records values at a step: numbers as points of metrics, anything else as events.
@@ -164,7 +173,7 @@ class Recorder:
                 schema.last = cells
                 self._order = schema.order = self._order + 1
         for name, value in others.items():
-            self._append(frame.encode_json(b"J", self._event(now, name, value, at)), what="an event")
+            self._put(self._event(now, name, value, at), what="an event")
         if commit is not False:
             self._step = at + 1
 
@@ -192,8 +201,9 @@ class Recorder:
         if schema is None:
             if len(self._schemas) >= _MAX_SCHEMAS:
                 self._fold_schemas()
-            schema = self._schemas[key] = _Schema(self._numbers, names)
+            schema = _Schema(self._numbers, names)
             self._append(frame.encode_schema(self._numbers, names), what="a metric's name")
+            self._schemas[key] = schema
             self._numbers += 1
         return schema
 

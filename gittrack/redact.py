@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 REDACTED = "***"
 _MIN_TOKEN = 8
@@ -99,6 +98,8 @@ def address(url: str) -> str:
     """Returns a remote's address without user and password; `git@host:path` keeps its user, which is no secret."""
     if "://" not in url:
         return url
+    from urllib.parse import urlsplit, urlunsplit  # noqa: PLC0415 - only when a run begins
+
     try:
         parts = urlsplit(url)
     except ValueError:

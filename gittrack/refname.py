@@ -5,12 +5,12 @@ a commit id, and must not need a server to be unique. Hence one letter and 60 ra
 
 from __future__ import annotations
 
-import hashlib
 import re
-from typing import NewType
+from typing import Literal, NewType
 
 RunId = NewType("RunId", str)
 Oid = NewType("Oid", str)
+Kind = Literal["commit", "tree", "blob"]
 
 RUNS = "refs/runs/"
 LOCAL = "refs/gittrack/"
@@ -48,6 +48,8 @@ def new_run_id(random: int) -> RunId:
 
 def run_id_for(text: str) -> RunId:
     """Returns the run id that stands for another tracker's id, always the same one."""
+    import hashlib  # noqa: PLC0415 - 3 ms, and few runs come from another tracker
+
     digest = hashlib.sha256(b"run " + text.encode("utf-8", "replace")).digest()
     return new_run_id(int.from_bytes(digest[:8], "big"))
 

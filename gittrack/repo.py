@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,6 @@ from gittrack.git import Git, Place, discover
 from gittrack.refname import RunId, new_run_id, new_run_name
 from gittrack.settings import Settings, environment, identity, read_settings, signature
 
-_random = random.SystemRandom()
 _places: dict[tuple[object, ...], Place] = {}
 _settings: dict[tuple[object, ...], Settings] = {}
 
@@ -85,7 +83,7 @@ def detached_repo() -> Repo:
 
 def random_bits() -> int:
     """Returns 128 random bits from the system."""
-    return _random.getrandbits(128)
+    return int.from_bytes(os.urandom(16))
 
 
 def new_id() -> RunId:

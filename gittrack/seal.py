@@ -22,26 +22,7 @@ from gittrack.draft import Draft, draft, merge_params, summarise
 from gittrack.errors import DataRefused
 from gittrack.git import Git, RefMoved
 from gittrack.model import Code, Event, Metric, Run, State, fold
-from gittrack.refname import Oid, RunId, is_run_id, run_ref
-
-
-def live_root(git: Git) -> Path:
-    """Returns the folder that holds the live folders of all runs."""
-    return git.place.common_dir / "gittrack" / "live"
-
-
-def live_folders(git: Git) -> list[Path]:
-    """Returns the live folders, oldest first."""
-    try:
-        found = [path for path in live_root(git).iterdir() if is_run_id(path.name)]
-    except OSError:
-        return []
-    with contextlib.suppress(OSError):
-        found.sort(key=lambda path: path.stat().st_ctime)
-    return found
-
-
-# Sealing ------------------------------------------------------------------------------------------------------------
+from gittrack.refname import Oid, RunId, run_ref
 
 
 def seal_name(live: journal.Live) -> str:
@@ -333,7 +314,7 @@ def edit_live(folder: Path, changes: Mapping[str, Any], *, author: str, now: flo
 def recover(git: Git, *, now: float, sign: bool = False) -> list[Run]:
     """Seals every run whose processes are all dead; returns those. What cannot be sealed stays for the next time."""
     sealed = []
-    for folder in live_folders(git):
+    for folder in journal.live_folders(git.place.common_dir):
         with contextlib.suppress(FileNotFoundError), _sole(folder) as sole:
             live = journal.read_heads(folder)
             processes = live.processes or [live.header.get("process", {})]

@@ -5,10 +5,8 @@ The only module that reads environment variables; git config is read through git
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,14 +114,25 @@ def identity(settings: Settings) -> str:
     address = (
         env.get("GIT_AUTHOR_EMAIL") or settings.git("author.email") or settings.git("user.email") or env.get("EMAIL")
     )
-    address = address or f"{user_name()}@{socket.gethostname()}"
+    address = address or f"{user_name()}@{host_name()}"
     clean = (re.sub(r"[\x00-\x1f\x7f<>]", "", part).strip(" .,:;\"\\'") for part in (name, address))
     return "{} <{}>".format(*clean)
 
 
 def user_name() -> str:
     """Returns the login name, or `unknown` where the system has none for this user."""
+    import getpass  # noqa: PLC0415 - only when a run begins
+
     try:
         return getpass.getuser()
     except (KeyError, OSError):
         return "unknown"
+
+
+def host_name() -> str:
+    """Returns the machine's name."""
+    if hasattr(os, "uname"):
+        return os.uname().nodename
+    import socket  # noqa: PLC0415 - 3 ms, and only where there is no uname
+
+    return socket.gethostname()

@@ -180,7 +180,7 @@ def _attach(place: Repo, run: str | None, wanted: dict[str, Any], params: Mappin
     The first `init` of a process writes into that run; later ones start runs that belong to it."""
     if not run or not is_run_id(run):
         return None
-    folder = seal.live_root(place.git) / run
+    folder = journal.live_root(place.git.place.common_dir) / run
     try:
         header = journal.read_header(folder)
     except (OSError, GittrackError):
@@ -295,7 +295,7 @@ def create(
     git = place.git
     code = _capture(place)
     run_id = earlier.id if earlier else _free_id(place, identifier)
-    folder = seal.live_root(git) / run_id
+    folder = journal.live_root(git.place.common_dir) / run_id
     header = {
         **{key: value for key, value in wanted.items() if value not in (None, [], "")},
         "format": 1,
@@ -358,7 +358,7 @@ def _free_id(place: Repo, identifier: str | None) -> RunId:
     if identifier is None:
         return repo.new_id()
     wanted = _as_run_id(identifier)
-    if place.git.resolve(run_ref(wanted)) or (seal.live_root(place.git) / wanted).exists():
+    if place.git.resolve(run_ref(wanted)) or (journal.live_root(place.git.place.common_dir) / wanted).exists():
         say(f"warning: run '{identifier}' exists already and resume was not given; a new id is used")
         return repo.new_id()
     return wanted

@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from gittrack import artifacts, redact, seal, values
-from gittrack.codec import frame
 from gittrack.errors import GittrackError
 from gittrack.model import Goal, Run
 from gittrack.outcome import how_it_ended
@@ -169,8 +168,7 @@ class ActiveRun(Recorder):
             self._note("summary", key=name, value=number)
             return
         now = time.time()
-        with self._lock:
-            self._append(frame.encode_json(b"J", self._event(now, name, value, None, "summary")))
+        self._put(self._event(now, name, value, None, "summary"), what="a summary")
 
     def log_params(self, params: Any = None, **more: Any) -> None:
         """Records params: a mapping (nested if you like), a dataclass, an argparse namespace, keywords.
@@ -252,8 +250,7 @@ class ActiveRun(Recorder):
         """Records a message for people, and prints it."""
         say(f"alert: {title}{': ' + text if text else ''}")
         now = time.time()
-        with self._lock:
-            self._append(frame.encode_json(b"J", self._event(now, str(title), str(text), self._step, "alert")))
+        self._put(self._event(now, str(title), str(text), self._step, "alert"), what="an alert")
 
     # Ending ---------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ MAX_ITEMS = 20_000
 MAX_TEXT = 64 * 1024
 MAX_NAME_BYTES = 512
 
+_HALF = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 SEED_NAMES = frozenset({"seed", "random_seed", "random_state", "rng_seed", "manual_seed", "global_seed"})
 
@@ -28,12 +29,22 @@ def clean_name(name: Any) -> str:
     text = name if type(name) is str else str(name)
     if text.isascii() and text.isprintable() and 0 < len(text) <= MAX_NAME_BYTES:
         return text
-    text = _CONTROL.sub(lambda found: f"\\x{ord(found.group()):02x}", text) or "(empty)"
+    text = _CONTROL.sub(_escape, text) or "(empty)"
     raw = text.encode("utf-8")
     if len(raw) <= MAX_NAME_BYTES:
         return text
     digest = hashlib.sha256(raw).hexdigest()[:8]
     return raw[: MAX_NAME_BYTES - 9].decode("utf-8", "ignore") + "~" + digest
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found.group())
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def clean_text(value: str) -> str:
+    """Returns a text as it is stored: halves of characters, which UTF-8 has no bytes for, become escapes."""
+    return value if value.isascii() else _HALF.sub(_escape, value)
 
 
 def number(value: Any) -> float | None:
@@ -79,6 +90,7 @@ class _Plain:
         self.items = 0
 
     def convert(self, value: Any, path: str, depth: int) -> Any:
+        self.items += 1
         kind = type(value)
         if value is None or kind is bool or kind is float:
             return value
@@ -86,10 +98,6 @@ class _Plain:
             return self._integer(value, path)
         if isinstance(value, str):
             return self._text(str.__str__(value), path)  # of an enum the text, not its name
-        self.items += 1
-        if self.items > MAX_ITEMS:
-            self.lossy(path, f"more than {MAX_ITEMS} items; the rest is left out")
-            return None
         if id(value) in self.open:
             self.lossy(path, "refers to itself")
             return "<cycle>"
@@ -111,8 +119,7 @@ class _Plain:
     def _text(self, value: str, path: str) -> str:
         if len(value) > MAX_TEXT:
             self.lossy(path, f"text longer than {MAX_TEXT} characters is cut")
-            return value[:MAX_TEXT]
-        return value
+        return clean_text(value[:MAX_TEXT])
 
     def _object(self, value: Any, path: str, depth: int) -> Any:
         try:
@@ -128,9 +135,9 @@ class _Plain:
         if isinstance(value, Mapping) or (hasattr(value, "keys") and hasattr(value, "__getitem__")):
             return self._mapping(((key, value[key]) for key in value.keys()), path, depth)  # noqa: SIM118
         if isinstance(value, list | tuple):
-            return [self.convert(item, f"{path}[{at}]", depth + 1) for at, item in enumerate(value)]
+            return self._list(value, path, depth)
         if isinstance(value, set | frozenset):
-            return [self.convert(item, path, depth + 1) for item in sorted(value, key=repr)]
+            return self._list(sorted(value, key=repr), path, depth)
         if isinstance(value, bytes | bytearray):
             self.lossy(path, "bytes are kept as hexadecimal text")
             return self._text(bytes(value).hex(), path)
@@ -153,16 +160,37 @@ class _Plain:
         if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
             return f"{value.__module__}.{value.__qualname__}"
         if hasattr(value, "__iter__") and not hasattr(value, "__next__") and hasattr(value, "__len__"):
-            return [self.convert(item, f"{path}[{at}]", depth + 1) for at, item in enumerate(value)]
+            return self._list(value, path, depth)
         self.lossy(path, f"'{type(value).__qualname__}' is kept as text")
         return self._text(_describe(value), path)
+
+    def _list(self, items: Iterable[Any], path: str, depth: int) -> list[Any]:
+        found: list[Any] = []
+        for at, item in enumerate(items):
+            if self._is_full(path):
+                break
+            found.append(self.convert(item, f"{path}[{at}]", depth + 1))
+        return found
 
     def _mapping(self, items: Iterable[tuple[Any, Any]], path: str, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, item in items:
+            if self._is_full(path):
+                break
             name = clean_name(key)
-            found[name] = self.convert(item, f"{path}.{name}" if path else name, depth + 1)
+            below = f"{path}.{name}" if path else name
+            if name in found:
+                self.lossy(below, "is the name of two values; the last is kept")
+            found[name] = self.convert(item, below, depth + 1)
         return found
+
+    def _is_full(self, path: str) -> bool:
+        if self.items < MAX_ITEMS:
+            return False
+        if self.items == MAX_ITEMS:
+            self.lossy(path, f"has more than {MAX_ITEMS} values; the rest is left out")
+            self.items += 1  # said once
+        return True
 
     def _array(self, value: Any, path: str, depth: int) -> Any:
         size = getattr(value, "size", None)

@@ -22,7 +22,9 @@ _Schema = tuple[tuple[str, ...], struct.Struct]
 
 
 def encode(payload: bytes) -> bytes:
-    """Returns the frame of a payload."""
+    """Returns the frame of a payload; raises ValueError if a reader would not take it."""
+    if len(payload) > MAX_PAYLOAD:
+        raise ValueError(f"larger than {MAX_PAYLOAD} bytes")
     return _HEAD.pack(MARK, len(payload), zlib.crc32(payload)) + payload
 
 
@@ -46,6 +48,8 @@ class PointPacker:
         self._body = struct.Struct(f"<cIdq{count}d").pack
         self._head = struct.Struct("<2sII").pack
         self._length = _POINT.size + 8 * count
+        if self._length > MAX_PAYLOAD:
+            raise ValueError(f"{count} metrics in one call")
         self._crc = zlib.crc32
 
     def __call__(self, time: float, step: int, values: tuple[float, ...]) -> bytes:

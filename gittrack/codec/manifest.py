@@ -85,29 +85,7 @@ def read_code(facts: Any) -> Code:
 
 def encode_metrics(metrics: Mapping[str, Metric]) -> bytes:
     """Returns `metrics.yaml`, sorted by name."""
-    return yaml12.encode({name: metric_facts(metrics[name]) for name in sorted(metrics, key=str.encode)})
-
-
-def metric_facts(metric: Metric) -> dict[str, Any]:
-    """Returns a metric as it stands in `metrics.yaml` and in `--json`."""
-    facts: dict[str, Any] = {
-        "last": metric.last,
-        "step": metric.step,
-        "min": metric.min,
-        "min_step": metric.min_step,
-        "max": metric.max,
-        "max_step": metric.max_step,
-    }
-    if metric.goal:
-        facts |= {"best": metric.best, "best_step": metric.best_step}
-    facts |= {"mean": metric.mean, "count": metric.count}
-    if metric.nan:
-        facts["nan"] = metric.nan
-    if metric.goal:
-        facts["goal"] = metric.goal
-    if metric.summary is not None:
-        facts["summary"] = metric.summary
-    return facts
+    return yaml12.encode({name: metrics[name].facts() for name in sorted(metrics, key=str.encode)})
 
 
 def decode_metrics(raw: bytes) -> dict[str, Metric]:

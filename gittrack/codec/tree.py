@@ -9,12 +9,11 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from gittrack.errors import DataRefused
-from gittrack.refname import Oid
+from gittrack.refname import Kind, Oid
 
-Kind = Literal["commit", "tree", "blob"]
 _PACK_TYPES: Mapping[Kind, int] = {"commit": 1, "tree": 2, "blob": 3}
 
 FILE, EXECUTABLE, FOLDER = "100644", "100755", "40000"

@@ -37,10 +37,28 @@ _WORDS |= {sign + form: float(sign + "inf") for sign in ("", "+", "-") for form 
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
-    """Returns the one encoding of a mapping of plain values."""
+    """Returns the one encoding of a mapping of plain values; `fitting` tells what of it a reader takes."""
     lines: list[str] = []
     _write_mapping(document, "", lines)
     return ("\n".join(lines) + "\n" if lines else "{}\n").encode("utf-8")
+
+
+def fitting(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a mapping without those entries that would take it over a reader's limits."""
+    kept: dict[str, Any] = {}
+    room, nodes = MAX_BYTES, MAX_NODES - 1
+    for key, item in document.items():
+        size, count = len(encode({key: item})), 1 + _count(item)
+        if size <= room and count <= nodes:
+            kept[key] = item
+            room, nodes = room - size, nodes - count
+    return kept
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return 1 + len(value) + sum(map(_count, value.values()))
+    return 1 + (sum(map(_count, value)) if isinstance(value, list | tuple) else 0)
 
 
 def _write_mapping(value: Mapping[str, Any], indent: str, lines: list[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gittrack import journal, repo, seal, start
+from gittrack import journal, repo, start
 from gittrack.codec import yaml12
 from gittrack.commands import common
 from gittrack.commands.tag import check_tag
@@ -83,7 +83,7 @@ def open_current(place: repo.Repo, which: str | None) -> ActiveRun:
             raise NotFound("no run is open here", hint="`git track start` opens one") from None
     else:
         wanted = common.read_runs(place).find(wanted).id
-    folder = seal.live_root(place.git) / RunId(wanted)
+    folder = journal.live_root(place.git.place.common_dir) / RunId(wanted)
     try:
         journal.read_header(folder)
     except FileNotFoundError:

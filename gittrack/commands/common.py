@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gittrack import index, output, query, repo, seal, sync
+from gittrack import index, journal, output, query, repo
 from gittrack.errors import GittrackError
 from gittrack.model import Run
 from gittrack.refname import RUNS, Oid, RunId, is_run_id
@@ -19,18 +20,40 @@ from gittrack.repo import Repo
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def open_repo(*, catch_up: bool = True) -> Repo:
+def open_repo() -> Repo:
     """Returns the repository here; first commits what dead processes left, and takes in what fetches brought."""
     place = repo.open_repo()
-    if catch_up:
-        for run in seal.recover(place.git, now=time.time(), sign=place.sign):
-            output.warn(
-                f"recovered run {run.name} ({run.id}): its process died; status {run.status}, {run.points} points"
-            )
-        taken = sync.integrate(place.git)
-        for error in taken.refused:
-            report(error, label="warning")
+    if journal.live_folders(place.git.place.common_dir):
+        _recover(place)
+    refs = index.all_refs(place.git)
+    if index.is_behind(refs) and _last_stamp(place) != index.stamp(refs):
+        _integrate(place)
     return place
+
+
+def _recover(place: Repo) -> None:
+    from gittrack import seal
+
+    for run in seal.recover(place.git, now=time.time(), sign=place.sign):
+        output.warn(f"recovered run {run.name} ({run.id}): its process died; status {run.status}, {run.points} points")
+
+
+def _integrate(place: Repo) -> None:
+    """Takes in what the mirrors hold; remembers the refs it left, so that the next command need not look again."""
+    from gittrack import sync
+
+    for error in sync.integrate(place.git).refused:
+        report(error, label="warning")
+    with contextlib.suppress(OSError):
+        place.state_dir.mkdir(exist_ok=True)
+        (place.state_dir / "integrated").write_text(index.stamp(index.all_refs(place.git)), "ascii")
+
+
+def _last_stamp(place: Repo) -> str | None:
+    try:
+        return (place.state_dir / "integrated").read_text("ascii")
+    except OSError:
+        return None
 
 
 def report(error: GittrackError, *, label: str = "error") -> None:
@@ -100,7 +123,7 @@ def pager(place: Repo) -> str | None:
 def screen(place: Repo | None, colour: str | None) -> output.Screen:
     """Returns where results go, with colour as flag, NO_COLOR, `color.track` and `color.ui` say, in this order."""
     choice = colour or "auto"
-    if choice == "auto" and place is not None:
+    if choice == "auto" and place is not None and output.Screen().terminal:
         configured = (place.settings.git("color.track") or place.settings.git("color.ui") or "auto").lower()
         choice = {"false": "never", "never": "never", "no": "never", "always": "always"}.get(configured, "auto")
     return output.Screen(colour=choice)

@@ -7,7 +7,7 @@ import time
 
 import click
 
-from gittrack import output, seal
+from gittrack import journal, output
 from gittrack.commands import common
 from gittrack.commands.tag import change
 from gittrack.errors import NotFound, UsageError
@@ -32,7 +32,7 @@ def command(runs: tuple[str, ...], undo: bool) -> None:
                 f"run '{run.name}' is deleted already", hint=f"`git track rm --undo {run.name}` brings it back"
             )
         if run.oid is None:
-            folder = seal.live_root(place.git) / run.id
+            folder = journal.live_root(place.git.place.common_dir) / run.id
             live = read_heads(folder)
             if any(
                 not process.get("detached") and not is_dead(process, touched=live.touched, now=time.time())

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gittrack import forms, journal, output, seal, store
+from gittrack import forms, journal, output, store
 from gittrack.codec import manifest
 from gittrack.commands import common
 from gittrack.errors import NotFound
@@ -49,7 +49,7 @@ def describe(place: Any, run: Run) -> dict[str, Any]:
     """Returns everything that is known of a run, as `show --json` prints it."""
     facts = forms.run_object(run)
     if run.oid is None:
-        live = journal.read(seal.live_root(place.git) / run.id)
+        live = journal.read(journal.live_root(place.git.place.common_dir) / run.id)
         return facts | {"files": [], "facts": live.header}
     with place.git.objects() as objects:
         detail = store.read_detail(objects, run.id, run.oid, oid_bytes=place.git.place.oid_bytes)

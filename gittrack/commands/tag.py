@@ -7,7 +7,7 @@ from collections import Counter
 
 import click
 
-from gittrack import output, repo, seal, store
+from gittrack import journal, output, repo, seal, store
 from gittrack.commands import common
 from gittrack.errors import NotFound, UsageError
 from gittrack.model import Run
@@ -54,7 +54,7 @@ def change(place: repo.Repo, run: Run, changes: dict[str, object]) -> None:
     """Adds an edit to a run, whether it has a commit yet or not."""
     now, random = time.time(), repo.random_bits()
     if run.oid is None:
-        folder = seal.live_root(place.git) / run.id
+        folder = journal.live_root(place.git.place.common_dir) / run.id
         seal.edit_live(folder, changes, author=place.author, now=now, random=random)
     else:
         store.edit(place.git, run.id, changes, author=place.author, now=now, random=random, sign=place.sign)
