@@ -21,27 +21,24 @@ MAX_BYTES = 1024 * 1024 * 1024
 MAGIC = b"gittrack columns 1\n"
 TEXT_FILE, COLUMNS_FILE = "history.tsv", "history.cols"
 _RESERVED = ("step", "time", "rank")
+Point = tuple[int, int, int, Sequence[str], Sequence[float]]
 _LITTLE = sys.byteorder == "little"
 _NO_CELL = re.compile(rb"[^0-9.e+\-infa\t\n]")
 
 
 def encode(history: History) -> tuple[str, bytes]:
     """Returns the file's name and its bytes: text up to 1 MiB, columns above."""
-    if _fits_text(history):
-        text = encode_text(history)
-        if len(text) <= MAX_TEXT:
-            return TEXT_FILE, text
-    return COLUMNS_FILE, encode_columns(history)
-
-
-def _fits_text(history: History) -> bool:
-    """Tells whether the text form may have at most 1 MiB, without writing more of it than that."""
-    size = len(history.steps) * (len("0\t0.000\n") + len(history.columns))
-    for column in history.columns.values():
-        if size > MAX_TEXT:
-            return False
-        size += len("".join(map(repr, column.values))) - 2 * len(column.values)
-    return size <= MAX_TEXT
+    names = _sorted(history.columns)
+    cells: list[list[str]] = []
+    size = len(history.steps) * (len("0\t0.000\n") + len(names))
+    for name in names:
+        texts = [text.removesuffix(".0") for text in map(repr, history.columns[name].values)]
+        size += sum(map(len, texts))
+        if size > MAX_TEXT:  # it is long already without steps and ranks
+            return COLUMNS_FILE, encode_columns(history)
+        cells.append(texts)
+    text = _join_text(history, names, cells)
+    return (TEXT_FILE, text) if len(text) <= MAX_TEXT else (COLUMNS_FILE, encode_columns(history))
 
 
 def decode(name: str, raw: bytes) -> History:
@@ -81,11 +78,19 @@ def format_number(value: float) -> str:
 def encode_text(history: History) -> bytes:
     """Returns `history.tsv`."""
     names = _sorted(history.columns)
+    cells = [[format_number(value) for value in history.columns[name].values] for name in names]
+    return _join_text(history, names, cells)
+
+
+def _join_text(history: History, names: Sequence[str], texts: Sequence[list[str]]) -> bytes:
+    """Returns the lines of the table; `texts` has the written values of each metric, without the missing cells."""
     head = ["step", "time", *(["rank"] if history.ranks is not None else []), *map(_escape, names)]
     cells: list[Iterable[str]] = [map(str, history.steps), map(_seconds, history.times)]
     if history.ranks is not None:
         cells.append(map(str, history.ranks))
-    cells.extend(_text_cells(history.columns[name], len(history.steps)) for name in names)
+    cells.extend(
+        _spread(one, history.columns[name].rows, len(history.steps)) for name, one in zip(names, texts, strict=True)
+    )
     lines = map("\t".join, zip(*cells, strict=True))
     return ("\t".join(head) + "\n" + "".join(line + "\n" for line in lines)).encode()
 
@@ -94,12 +99,11 @@ def _seconds(ms: int) -> str:
     return f"{ms // 1000}.{ms % 1000:03d}" if ms >= 0 else "-" + _seconds(-ms)
 
 
-def _text_cells(column: Column, rows: int) -> list[str]:
-    texts = [text.removesuffix(".0") for text in map(repr, column.values)]
-    if column.rows is None:
+def _spread(texts: list[str], rows: array[int] | None, count: int) -> list[str]:
+    if rows is None:
         return texts
-    found = [""] * rows
-    for row, text in zip(column.rows, texts, strict=True):
+    found = [""] * count
+    for row, text in zip(rows, texts, strict=True):
         found[row] = text
     return found
 
@@ -286,11 +290,13 @@ def _rows_of(marks: bytes, rows: int, count: int) -> array[int]:
     return found
 
 
-def build(points: Iterable[tuple[int, int, int, Sequence[str], Sequence[float]]], *, ranked: bool) -> History:
+def build(points: Iterable[Point], *, ranked: bool) -> History:
     """Returns the table of points (step, time in ms, rank, metric names, values), in the order they were logged.
 
     Points with equal (step, time, rank) share a row unless they name the same metric twice."""
     ordered = sorted(points, key=lambda point: point[:2])
+    if ordered and all(point[3] is ordered[0][3] for point in ordered):
+        return _build_alike(ordered, ranked=ranked)
     steps: array[int] = array("q")
     times: array[int] = array("q")
     ranks: array[int] = array("q")
@@ -320,6 +326,19 @@ def build(points: Iterable[tuple[int, int, int, Sequence[str], Sequence[float]]]
         columns={
             name: Column(values, None if len(values) == len(steps) else rows)
             for name, (values, rows) in columns.items()
+        },
+    )
+
+
+def _build_alike(ordered: list[Point], *, ranked: bool) -> History:
+    """Returns the table of points that all name the same metrics: each is a row of its own."""
+    steps, times, ranks, names, values = zip(*ordered, strict=True)
+    return History(
+        steps=array("q", steps),
+        times=array("q", times),
+        ranks=array("q", ranks) if ranked else None,
+        columns={
+            name: Column(array("d", column)) for name, column in zip(names[0], zip(*values, strict=True), strict=True)
         },
     )
 
