@@ -35,6 +35,7 @@ def check(objects: Objects, run: RunId, oid: Oid, *, oid_bytes: int) -> Iterator
         yield from _check_record(detail)
         yield from _check_history(detail)
         yield from _check_artifacts(detail)
+        detail.events()
     except GittrackError as exc:
         yield f"{exc.message}{': ' + exc.cause if exc.cause else ''}"
 

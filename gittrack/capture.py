@@ -209,7 +209,7 @@ def _private_environment(git: Git, private: Path) -> dict[str, str]:
     """Returns the variables that give git an index and an object folder of its own."""
     own_index = git.place.git_dir / "index"
     with contextlib.suppress(FileNotFoundError):
-        shutil.copyfile(own_index, private / "index")
+        shutil.copy2(own_index, private / "index")  # with its time, by which git knows which entries may be stale
     (private / "objects").mkdir()
     return {
         "GIT_INDEX_FILE": str(private / "index"),

@@ -92,6 +92,9 @@ def run(arguments: list[str]) -> int:
         _print(exc.lines())
         _trace()
         return exc.exit_code
+    except click.exceptions.NoArgsIsHelpError as exc:
+        click.echo(exc.format_message(), err=True)
+        return 2
     except click.UsageError as exc:
         message, _, hint = exc.format_message().rstrip(".").partition("\nhint: ")
         where = exc.ctx.command_path if exc.ctx else "git track"

@@ -70,9 +70,7 @@ def _take(made: Draft, note: Mapping[str, Any], folder: Path) -> None:
     elif kind == "summary":
         made.summaries[note["key"]] = note["value"]
     elif kind == "artifact":
-        item = _artifact(note)
-        made.artifacts[item.path] = item
-        made.sources[item.path] = folder / "files" / str(note["file"])
+        _take_file(made, _artifact(note), folder / "files" / str(note["file"]))
     elif kind == "state":
         made.state |= note["v"]
     elif kind == "count":
@@ -80,6 +78,24 @@ def _take(made: Draft, note: Mapping[str, Any], folder: Path) -> None:
             made.counts[name] = made.counts.get(name, 0) + count
     elif kind in ("end", "child"):  # child: a process that wrote into the run of another ended
         setattr(made, kind, dict(note))
+
+
+def _take_file(made: Draft, item: Artifact, source: Path) -> None:
+    if has_room(item.path, made.artifacts):
+        made.artifacts[item.path] = item
+        made.sources[item.path] = source
+    else:
+        made.counts["dropped"] = made.counts.get("dropped", 0) + 1
+
+
+def has_room(path: str, files: Mapping[str, Any]) -> bool:
+    """Tells whether `path` can stand beside `files`: no file is a folder too."""
+    if path in files:
+        return True
+    above = path.split("/")
+    if any("/".join(above[:count]) in files for count in range(1, len(above))):
+        return False
+    return not any(other.startswith(path + "/") for other in files)
 
 
 def _artifact(note: Mapping[str, Any]) -> Artifact:

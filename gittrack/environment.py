@@ -191,6 +191,15 @@ def variables(settings: Settings) -> dict[str, str]:
     return {name: redact.text(environ[name])[0] for name in sorted(names)}
 
 
+def directory_in(work_tree: Path | None) -> str | None:
+    """Returns the current folder relative to a work tree, or None where it is not inside, or is gone."""
+    with contextlib.suppress(OSError):
+        here = Path.cwd()
+        if work_tree and here.is_relative_to(work_tree):
+            return here.relative_to(work_tree).as_posix()
+    return None
+
+
 def lock_files(root: Path | None) -> dict[str, bytes]:
     """Returns the project's lock files at the top of the work tree, name to content."""
     found = {}

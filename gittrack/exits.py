@@ -1,23 +1,27 @@
 """How a run ends when nobody ends it.
 
 An interpreter that exits, is interrupted or is terminated ends its runs with the status that fits; a forked child
-writes on, in a journal of its own. Nothing of the user's is lost: hooks are chained, handlers of theirs are kept."""
+writes on, in a journal of its own. Nothing of the user's is lost: hooks are not touched, handlers of theirs are kept."""
 
 from __future__ import annotations
 
 import atexit
+import builtins
+import functools
 import os
 import signal
 import sys
 import threading
-from types import FrameType, TracebackType
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from gittrack.outcome import how_it_ended
 from gittrack.tracker import active
 
-_exit: dict[str, Any] = {}
 _watching: set[str] = set()
+_first: list[FrameType] = []  # the frame that the whole program runs in
+_exit: dict[str, Any] = {}
 
 
 def watch() -> None:
@@ -26,30 +30,58 @@ def watch() -> None:
         return
     _watching.add("exit")
     atexit.register(_finish_all)
-    previous_hook, previous_exit = sys.excepthook, sys.exit
-
-    def on_exception(kind: type[BaseException], value: BaseException, traceback: TracebackType | None) -> None:
-        _exit.update(how_it_ended(kind, value))
-        previous_hook(kind, value, traceback)
-
-    def on_exit(status: Any = None) -> Any:
-        if threading.current_thread() is threading.main_thread():
-            _exit.clear()
-            _exit.update(how_it_ended(SystemExit, SystemExit(status)))
-        previous_exit(status)
-
-    sys.excepthook = on_exception
-    sys.exit = on_exit
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame and frame.f_back:
+        frame = frame.f_back
+    _first[:] = [frame] if frame else []
+    sys.exit = _noting(sys.exit)
+    quitter = type(getattr(builtins, "exit", None))
+    if quitter.__name__ == "Quitter":  # what `exit()` is; absent under `python -S`
+        quitter.__call__ = _noting(quitter.__call__)  # type: ignore[method-assign]
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_after_fork)
+        os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, getattr(signal, "SIGHUP", None)):
             if number is not None and signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, _on_signal)
 
 
+def _noting(leave: Callable[..., Any]) -> Any:
+    """Returns `sys.exit` or `exit`, which do what they did, and note with which code."""
+
+    @functools.wraps(leave)
+    def noted(*args: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            code = args[-1] if args and args[-1] is not builtins.exit and args[-1] is not builtins.quit else None
+            _exit["code"] = code
+        leave(*args)
+
+    return noted
+
+
+def how_the_program_ended() -> dict[str, Any]:
+    """Returns status, exit code and error of a program that is over.
+
+    An exception counts if it left the program's first frame, and a call of `sys.exit` if that frame did not return:
+    what was caught was not the end. The code of a `raise SystemExit(2)` by hand is nowhere to be seen."""
+    error = getattr(sys, "last_value", None)  # the interpreter keeps what nobody caught, whatever hook is set
+    traceback = getattr(error, "__traceback__", None)
+    if error is not None and traceback is not None and _first and traceback.tb_frame is _first[0]:
+        return how_it_ended(type(error), error)
+    if _exit and _first and not _returned(_first[0]):
+        return how_it_ended(SystemExit, SystemExit(_exit["code"]))
+    return {"status": "finished"}
+
+
+def _returned(frame: FrameType) -> bool:
+    """Tells whether the last thing that a frame did was to return."""
+    import opcode  # noqa: PLC0415 - only at the end of a program
+
+    return opcode.opname[frame.f_code.co_code[frame.f_lasti]].startswith("RETURN")
+
+
 def _finish_all() -> None:
-    end = dict(_exit) or {"status": "finished"}
+    end = how_the_program_ended()
     for run in reversed(list(active)):
         run.finish(**end)
 
@@ -61,6 +93,13 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
         run.finish(status="interrupted", signal=signal.Signals(number).name)
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
+
+
+def _before_fork() -> None:
+    """Waits for our git: a child that inherits the pipe to it would keep it waiting for as long as the child lives."""
+    for run in active:
+        if run.pinning:
+            run.pinning.join(timeout=5)
 
 
 def _after_fork() -> None:

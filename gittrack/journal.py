@@ -173,6 +173,26 @@ def read_heads(folder: Path) -> Live:
     return Live(folder, header, journals, sizes, touched or (folder / HEADER).stat().st_mtime)
 
 
+def is_closed(path: Path) -> bool:
+    """Tells whether the process that wrote a journal has ended the run for itself: nothing follows that note."""
+    with path.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - 16384))
+        notes = frame.decode(file.read()).notes
+    return bool(notes) and notes[-1].get("k") in ("end", "child")
+
+
+def _above_standard(fd: int) -> int:
+    """Returns a descriptor above 2: where the standard streams are closed, whoever prints would print into it."""
+    if fd > 2:
+        return fd
+    import fcntl  # noqa: PLC0415 - rare
+
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(fd)
+
+
 class Writer:
     """The journal of one process of one run.
 
@@ -197,7 +217,7 @@ class Writer:
         while True:
             try:
                 self.path = self.folder / f"{number}.journal"
-                self.fd = os.open(self.path, flags, 0o600)
+                self.fd = _above_standard(os.open(self.path, flags, 0o600))
             except FileExistsError:
                 number += 1
             else:
@@ -206,7 +226,7 @@ class Writer:
     def _join(self) -> None:
         """Opens the one journal that commands append to, a call each; no process owns it."""
         self.path = self.folder / "0.journal"
-        self.fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.fd = _above_standard(os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
         if os.fstat(self.fd).st_size == 0:
             self.append(frame.encode_json(b"H", {"detached": True}))
 

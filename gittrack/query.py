@@ -122,7 +122,8 @@ def not_found(text: str, runs: Sequence[Run]) -> NotFound:
     hint = f"did you mean {' or '.join(near)}?" if near else "see `git track ls`"
     if is_run_id(text):
         hint = "if a colleague recorded it, `git track pull` first"
-    return NotFound(f"no run is called '{text}'", hint=hint)
+    cause = f"none of {len(runs)} run(s) has this id, name or commit" if runs else "there are no runs here"
+    return NotFound(f"no run is called '{text}'", cause=cause, hint=hint)
 
 
 def sort_key(text: str) -> Callable[[Run], tuple[bool, float, str]]:

@@ -73,8 +73,9 @@ class Recorder:
 
     def _append(self, data: bytes, *, what: str = "values") -> bool:
         """Writes frames; on an error of the disk counts and says once, and returns False."""
-        if self._writer is None and not self._done:
+        if self._writer is None and not self._done:  # after a fork
             self._open()
+            self.start_syncing()
         try:
             if self._writer is None:
                 raise OSError(0, "the run has ended" if self._done else "no journal")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from gittrack.codec import event as event_codec
 from gittrack.codec import history as history_codec
 from gittrack.codec import manifest, tree, yaml12
 from gittrack.codec.tree import Entry, Object
-from gittrack.draft import Draft, draft, merge_params, summarise
-from gittrack.errors import DataRefused
+from gittrack.draft import Draft, draft, has_room, merge_params, summarise
+from gittrack.errors import DataRefused, GittrackError
 from gittrack.git import Git, RefMoved
 from gittrack.model import Code, Event, Metric, Run, State, fold
 from gittrack.refname import Oid, RunId, run_ref
@@ -36,6 +36,18 @@ def seal(git: Git, folder: Path, *, sign: bool = False) -> Run:
     """Makes the commit of what is in a live folder, then removes the folder; returns the run.
 
     Raises OSError or GittrackError, and then the folder stays as it was."""
+    try:
+        with _sole(folder, wait=True):
+            return _seal(git, folder, sign=sign)
+    except FileNotFoundError:  # another process was faster
+        tip = None if folder.joinpath(journal.HEADER).exists() else git.resolve(run_ref(RunId(folder.name)))
+        if tip is None:
+            raise
+        with git.objects() as objects:
+            return store.read_commit(objects, tip).run(RunId(folder.name))
+
+
+def _seal(git: Git, folder: Path, *, sign: bool) -> Run:
     live = journal.read(folder)
     run = RunId(live.header["id"])
     name = seal_name(live)
@@ -103,6 +115,10 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
             _continue(made, facts, before)
             files |= before.files
         parents, parent_time, edits = [tip], before.commit.time, before.edits
+    params = yaml12.fitting(made.params)
+    if len(params) < len(made.params):  # no reader would take the rest
+        facts["dropped"] = (facts.get("dropped") or 0) + len(made.params) - len(params)
+        made.params = dict(params)
     metrics = summarise(made.history, made.goals, made.summaries)
     edits, edit_files = _live_edits(live.folder, edits)
     base = manifest.base_state(facts)
@@ -196,7 +212,7 @@ def _facts(header: Mapping[str, Any], made: Draft, live: journal.Live) -> dict[s
     for key in ("dropped", "corrupt", "rounded", "redacted"):
         facts[key] = made.counts.get(key) or None
     facts["notes"] = [facts["notes"]] if isinstance(facts.get("notes"), str) else facts.get("notes")
-    return facts
+    return {key: values.clean_texts(value) for key, value in facts.items()}
 
 
 def _hash_seed(folder: Path) -> dict[str, str]:
@@ -228,7 +244,11 @@ def _continue(made: Draft, facts: dict[str, Any], before: store.Detail) -> None:
             made.goals.setdefault(name, metric.goal)
         if metric.summary is not None:
             made.summaries.setdefault(name, metric.summary)
-    made.artifacts = {item.path: item for item in before.artifacts()} | made.artifacts
+    kept = {item.path: item for item in before.artifacts()}
+    for path in [path for path in made.artifacts if not has_room(path, kept)]:
+        del made.artifacts[path], made.sources[path]
+        facts["dropped"] = (facts.get("dropped") or 0) + 1
+    made.artifacts = kept | made.artifacts
     facts["resumed"] = [*old.get("resumed", []), facts["created"]]
     for key in ("created", "parent", "project", "entity", "job_type", "group"):
         facts[key] = old.get(key) or facts.get(key)
@@ -315,16 +335,28 @@ def recover(git: Git, *, now: float, sign: bool = False) -> list[Run]:
     """Seals every run whose processes are all dead; returns those. What cannot be sealed stays for the next time."""
     sealed = []
     for folder in journal.live_folders(git.place.common_dir):
-        with contextlib.suppress(FileNotFoundError), _sole(folder) as sole:
-            live = journal.read_heads(folder)
-            processes = live.processes or [live.header.get("process", {})]
-            if sole and all(journal.is_dead(process, touched=live.touched, now=now) for process in processes):
-                sealed.append(seal(git, folder, sign=sign))
+        with contextlib.suppress(OSError, GittrackError, KeyError, TypeError, ValueError), _sole(folder) as sole:
+            if sole and not is_written(folder, now=now):
+                sealed.append(_seal(git, folder, sign=sign))
     return sealed
 
 
+def is_written(folder: Path, *, now: float, besides: str = "") -> bool:
+    """Tells whether a process can still write into a live folder; `besides`: the name of the caller's own journal."""
+    live = journal.read_heads(folder)
+    writers = {name: item.header for name, item in live.journals.items() if item.header}
+    if not writers:
+        return not journal.is_dead(live.header.get("process", {}), touched=live.touched, now=now)
+    return any(
+        name != besides
+        and not journal.is_closed(folder / name)
+        and not journal.is_dead(process, touched=live.touched, now=now)
+        for name, process in writers.items()
+    )
+
+
 @contextlib.contextmanager
-def _sole(folder: Path):  # type: ignore[no-untyped-def] # noqa: ANN202 - a context manager of bool
+def _sole(folder: Path, *, wait: bool = False) -> Iterator[bool]:
     """Yields whether no other process seals this folder now."""
     try:
         import fcntl  # noqa: PLC0415 - not on every system
@@ -333,7 +365,7 @@ def _sole(folder: Path):  # type: ignore[no-untyped-def] # noqa: ANN202 - a cont
         return
     with folder.joinpath(journal.HEADER).open("rb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:
             yield False
             return

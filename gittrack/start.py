@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gittrack import capture, environment, exits, index, journal, query, redact, repo, seal, settings, store
+from gittrack import capture, environment, exits, index, journal, query, redact, repo, seal, settings, store, values
 from gittrack.codec import manifest, yaml12
 from gittrack.draft import draft
 from gittrack.errors import GittrackError, NotFound, UsageError
@@ -26,7 +26,7 @@ from gittrack.refname import LIVE, RunId, is_run_id, run_id_for, run_ref
 from gittrack.repo import Repo
 from gittrack.tracker import ActiveRun, active
 from gittrack.version import VERSION
-from gittrack.views import as_mapping
+from gittrack.views import read_params
 
 RUN_VARIABLE = "GITTRACK_RUN"
 _KNOWN_ELSEWHERE = frozenset(
@@ -79,17 +79,13 @@ def init(
         for open_run in [run for run in active if not run.ended]:
             say(f"run {open_run.name} was still open and is finished before the next one begins")
             open_run.finish()
-    given = as_mapping(params) | as_mapping(config)
+    given = read_params(params, config, complain=lambda why: say("warning: " + why))
     wanted = {
-        "name": name,
         "tags": sorted({str(tag) for tag in ([tags] if isinstance(tags, str) else tags or ())}),
-        "notes": notes,
-        "group": group,
-        "project": project,
-        "entity": entity,
-        "job_type": job_type,
         "parent": _parent_id(parent),
     }
+    texts = {"name": name, "notes": notes, "group": group, "project": project, "entity": entity, "job_type": job_type}
+    wanted |= {key: None if value is None else values.clean_text(str(value)) for key, value in texts.items()}
     run = _start(wanted, given, identifier=id, resume=resume, disabled=mode == "disabled")
     active.append(run)
     exits.watch()
@@ -128,8 +124,8 @@ def _start(
         run = _record(place, wanted, earlier=earlier, identifier=identifier)
     except UsageError:
         raise
-    except (OSError, GittrackError) as exc:
-        why = exc.cause or exc.message if isinstance(exc, GittrackError) else exc.strerror or str(exc)
+    except Exception as exc:  # noqa: BLE001 - training begins whatever happens here
+        why = exc.cause or exc.message if isinstance(exc, GittrackError) else getattr(exc, "strerror", None) or str(exc)
         say(f"warning: nothing can be recorded in '{place.git.place.common_dir}' ({why})")
         detached = _detached()
         if detached is None:
@@ -307,7 +303,7 @@ def create(
         "user": settings.user_name(),
         "pid": os.getpid(),
         "command": command,
-        "directory": _directory(git.place.work_tree),
+        "directory": environment.directory_in(git.place.work_tree),
         "code": manifest.code_facts(code),
         "code_time": git.commit_time(code.exact) if code.exact else 0,
         "process": {"detached": True} if detached else journal.process_identity(),
@@ -351,6 +347,8 @@ def _capture(place: Repo) -> Code:
         listed = ", ".join(left.path for left in code.omitted[:5])
         more = f" and {len(code.omitted) - 5} more" if len(code.omitted) > 5 else ""
         _warn_once(f"omitted:{listed}", f"left out of the snapshot of your uncommitted work: {listed}{more}")
+    if code.dirty and place.settings.get("dirty") == "warn":
+        _warn_once("dirty", "your uncommitted work is not recorded, only the commit: track.dirty is 'warn'")
     return code
 
 
@@ -364,20 +362,12 @@ def _free_id(place: Repo, identifier: str | None) -> RunId:
     return wanted
 
 
-def _directory(work_tree: Path | None) -> str | None:
-    try:
-        here = Path.cwd()
-        return here.relative_to(work_tree).as_posix() if work_tree and here.is_relative_to(work_tree) else None
-    except OSError:
-        return None
-
-
 def write_environment(place: Repo, folder: Path, *, program: str | None = None) -> None:
     """Writes what goes into `env/`, as it will stand in the commit.
 
     Of this process; or, with the path of a `program` that is about to be run, of the Python that will run it."""
     if not _machine:
-        _machine.update(environment.machine())
+        _machine.update(environment.machine(), git=place.git.ask("version").decode().split()[2])
     facts = {**_machine, "gittrack": VERSION, "variables": environment.variables(place.settings)}
     packages: list[str] = []
     if program is None:

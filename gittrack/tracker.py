@@ -269,7 +269,8 @@ class ActiveRun(Recorder):
             end = {"status": status, "exit_code": exit_code, **end}
             if self._counts:
                 self._note("count", v=self._counts)
-            self._note("child" if self._attached or not self._owner else "end", **end)
+            if self._owner:  # how a forked child ends says nothing of the run
+                self._note("child" if self._attached else "end", **end)
             self._done = True
             if self._writer:
                 self._writer.close()
@@ -277,6 +278,9 @@ class ActiveRun(Recorder):
         if self._attached or not self._owner:
             return None
         try:
+            if seal.is_written(self.folder, now=time.time(), besides=self._writer.path.name if self._writer else ""):
+                say(f"run {self.label} is committed by the next `git track` command: other processes still write to it")
+                return None
             if self.pinning:
                 self.pinning.join()
             self.sealed = seal.seal(self._repo.git, self.folder, sign=self._repo.sign)
@@ -318,6 +322,10 @@ class ActiveRun(Recorder):
     ) -> None:
         self.finish(**how_it_ended(kind, value))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Lets a run be handed to a spawned process, which then writes into it as a forked one does."""
+        return _joined, (str(self.folder), dict(self._header), dict(self.config))
+
     def after_fork(self) -> None:
         """Makes the run usable in a forked child: a new lock, a journal of its own, and no right to seal."""
         self._lock = threading.RLock()
@@ -325,6 +333,17 @@ class ActiveRun(Recorder):
         self._writer = None
         self._schemas = {}
         self._counts = {}
+
+
+def _joined(folder: str, header: Mapping[str, Any], params: Mapping[str, Any]) -> ActiveRun:
+    """Returns this process's handle on a run that another one began: one, however often it is handed over."""
+    known = next((run for run in active if str(run.folder) == folder), None)
+    if known is None:
+        known = ActiveRun(Repo(None), Path(folder), header, attached=True, params=params)  # type: ignore[arg-type]
+        known._owner = False  # noqa: SLF001 - of its own class
+        known.start_syncing()
+        active.append(known)
+    return known
 
 
 # Active runs, newest last; module-level functions write to the last one.

@@ -47,6 +47,15 @@ def clean_text(value: str) -> str:
     return value if value.isascii() else _HALF.sub(_escape, value)
 
 
+def clean_texts(value: Any) -> Any:
+    """Returns plain values with every text in them as it is stored."""
+    if isinstance(value, Mapping):
+        return {key: clean_texts(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean_texts(item) for item in value]
+    return clean_text(value) if isinstance(value, str) else value
+
+
 def number(value: Any) -> float | None:
     """Returns `value` as a double, or None if it is no single number.
 

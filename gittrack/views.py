@@ -9,6 +9,7 @@ from typing import Any
 from gittrack import values
 from gittrack.codec import yaml12
 from gittrack.draft import merge_params
+from gittrack.errors import GittrackError
 
 
 def as_mapping(params: Any) -> dict[str, Any]:
@@ -23,6 +24,18 @@ def as_mapping(params: Any) -> dict[str, Any]:
     if not isinstance(plain, dict):
         raise TypeError(f"params are a mapping, not {type(params).__name__}")
     return plain
+
+
+def read_params(*given: Any, complain: Callable[[str], None]) -> dict[str, Any]:
+    """Returns what was given as params as one dict; what cannot be read is complained of, and training goes on."""
+    found: dict[str, Any] = {}
+    for params in given:
+        try:
+            found |= as_mapping(params)
+        except Exception as exc:  # noqa: BLE001 - a user's object may raise anything, and a file may not be there
+            why = exc.cause or exc.message if isinstance(exc, GittrackError) else str(exc)
+            complain(f"params that cannot be read are left out ({why})")
+    return found
 
 
 class Params(MutableMapping[str, Any]):

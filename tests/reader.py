@@ -140,9 +140,8 @@ def rows_of_columns(raw: bytes) -> list[Row]:
             present = [row for row in present if bits[row // 8] >> row % 8 & 1]
         for row, value in zip(present, cells(data, column["type"], column["count"]), strict=True):
             rows[row][column["name"]] = value
-    if rows:  # stored as milliseconds here, as seconds in the text
-        for row in rows:
-            row["time"] /= 1000
+    for cells_of_row in rows:  # milliseconds here, seconds in the text
+        cells_of_row["time"] /= 1000
     return rows
 
 

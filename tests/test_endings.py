@@ -351,6 +351,7 @@ def test_what_a_forked_child_logs_after_the_parent_finished_is_kept(repo: GitRep
         """
         read, write = os.pipe()
         if os.fork() == 0:
+            os.close(write)
             gt.log({"child": 1})
             os.read(read, 1)
             gt.log({"child": 2})
@@ -377,7 +378,7 @@ import gittrack as gt
 
 def work(run, number):
     for step in range(10):
-        run.log({{f"worker/{{number}}": step}})
+        gt.log({{f"worker/{{number}}": step}})
 
 if __name__ == "__main__":
     context = multiprocessing.get_context({method!r})
@@ -399,6 +400,35 @@ if __name__ == "__main__":
     assert found.values("parent") == [1.0]
     for number in range(2):
         assert found.values(f"worker/{number}") == [float(step) for step in range(10)]
+
+
+def test_a_run_that_is_handed_to_a_pool_with_every_task_has_one_journal_a_process(
+    repo: GitRepo, tmp_path: Path
+) -> None:
+    script = tmp_path / "pool.py"
+    script.write_text(
+        """
+import multiprocessing
+import os
+import gittrack as gt
+
+def work(task):
+    run, number = task
+    run.log({"squared": number**2})
+    return os.getpid()
+
+if __name__ == "__main__":
+    with gt.init() as run:
+        with multiprocessing.get_context("spawn").Pool(2) as pool:
+            processes = set(pool.map(work, [(run, number) for number in range(20)], chunksize=1))
+        journals = [name for name in os.listdir(run.dir) if name.endswith(".journal")]
+        assert len(journals) == 1 + len(processes), journals
+""",
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, script], cwd=repo.path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(only(repo).values("squared")) == [float(number**2) for number in range(20)]
 
 
 def test_a_spawned_child_that_does_not_touch_the_run_leaves_it_alone(repo: GitRepo, tmp_path: Path) -> None:

@@ -104,5 +104,8 @@ def _check(changes: dict[str, Any]) -> None:
     if not all(isinstance(tag, str) for tag in changes.get("tag", ())) or not isinstance(changes.get("tag", []), list):
         raise TypeError("tag")
     for files in changes.get("untag", {}).values():
-        if not isinstance(files, list):
+        if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
             raise TypeError("untag")
+    for key in ("star", "delete", "restore"):
+        if not isinstance(changes.get(key, True), bool) or (key != "star" and changes.get(key) is False):
+            raise TypeError(key)

@@ -10,8 +10,9 @@ from typing import Any
 from gittrack.codec import yaml12
 from gittrack.errors import DataRefused
 from gittrack.model import Artifact, Code, Metric, Omitted, State
-from gittrack.refname import Oid
+from gittrack.refname import Oid, is_oid
 
+MAX_OMITTED = 1000
 RUN_KEYS = (
     "format id name status created ended duration author host user pid command directory exit_code signal error "
     "project entity job_type group parent tags notes code seeds processes resumed dropped corrupt rounded "
@@ -21,9 +22,8 @@ RUN_KEYS = (
 
 def encode_run(facts: Mapping[str, Any]) -> bytes:
     """Returns `run.yaml`: the keys of chapter 6 in their order, those without a value left out."""
-    return yaml12.encode(
-        {"format": 1} | {key: facts[key] for key in RUN_KEYS if key in facts and facts[key] not in (None, (), [], {})}
-    )
+    given = {key: facts[key] for key in RUN_KEYS if key in facts and facts[key] not in (None, (), [], {})}
+    return yaml12.encode(yaml12.fitting({"format": 1} | given))
 
 
 def decode_run(raw: bytes) -> dict[str, Any]:
@@ -59,8 +59,9 @@ def code_facts(code: Code) -> dict[str, Any]:
         "snapshot": code.snapshot,
         "omitted": [
             {"path": left.path} | ({"size": left.size} if left.size is not None else {}) | {"why": left.why}
-            for left in code.omitted
+            for left in code.omitted[:MAX_OMITTED]
         ],
+        "omitted_more": len(code.omitted[MAX_OMITTED:]) or None,
     }
     return {key: value for key, value in facts.items() if value not in (None, [])}
 
@@ -84,8 +85,8 @@ def read_code(facts: Any) -> Code:
 
 
 def encode_metrics(metrics: Mapping[str, Metric]) -> bytes:
-    """Returns `metrics.yaml`, sorted by name."""
-    return yaml12.encode({name: metrics[name].facts() for name in sorted(metrics, key=str.encode)})
+    """Returns `metrics.yaml`, sorted by name, as far as a reader takes it: the history has all of them."""
+    return yaml12.encode(yaml12.fitting({name: metrics[name].facts() for name in sorted(metrics, key=str.encode)}))
 
 
 def decode_metrics(raw: bytes) -> dict[str, Metric]:
@@ -113,7 +114,8 @@ def decode_metrics(raw: bytes) -> dict[str, Metric]:
 
 def encode_artifacts(artifacts: Iterable[Artifact]) -> bytes:
     """Returns `artifacts.yaml`, sorted by path."""
-    return yaml12.encode({item.path: artifact_facts(item) for item in sorted(artifacts, key=lambda item: item.path)})
+    ordered = sorted(artifacts, key=lambda item: item.path)
+    return yaml12.encode(yaml12.fitting({item.path: artifact_facts(item) for item in ordered}))
 
 
 def artifact_facts(item: Artifact) -> dict[str, Any]:
@@ -162,4 +164,8 @@ def _list(value: Any) -> list[Any]:
 
 
 def _oid(value: Any) -> Oid | None:
-    return Oid(str(value)) if value is not None else None
+    if value is None:
+        return None
+    if not is_oid(str(value)):
+        raise DataRefused("cannot read 'run.yaml'", cause=f"'{value!s:.40}' is no object id")
+    return Oid(str(value))

@@ -194,7 +194,7 @@ class _Reader:
             raise _refused(self.name, f"nested deeper than {MAX_DEPTH}")
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise _refused(self.name, "anchors and aliases are not allowed")
-        if event.tag is not None and event.tag != "!":
+        if event.tag is not None:
             raise _refused(self.name, "tags are not allowed")
         if isinstance(event, yaml.ScalarEvent):
             return resolve(event.value) if event.implicit[0] and not event.style else event.value

@@ -18,9 +18,10 @@ from gittrack.terminal import printable
 @click.argument("run")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 def command(run: str, folder: Path | None) -> None:
-    """Check out the exact code of a run, uncommitted files included, in a new work tree.
+    """Check out the exact code of a run in a work tree of its own.
 
-    Your own work tree, branch and index stay as they are. FOLDER is by default beside the repository."""
+    Uncommitted and untracked files are there too. Your own work tree, branch and index stay as they are. FOLDER
+    is by default beside the repository."""
     place = common.open_repo()
     git = place.git
     found = common.read_runs(place).find(run)

@@ -25,9 +25,10 @@ _EPOCHS = 20
 @click.option("--dir", "folder", type=click.Path(path_type=Path), help="Make it here instead of in a temporary folder.")
 @common.colour_option
 def command(folder: Path | None, colour: str | None) -> None:
-    """Make a throw-away repository, train in it three times, and share the runs with a colleague's clone.
+    """See all of it in a throw-away repository.
 
-    Every command is printed before it runs. Needs no network; with scikit-learn the model is a neural network."""
+    Trains there three times and shares the runs with a colleague's clone. Every command is printed before it
+    runs. Needs no network; with scikit-learn the model is a neural network."""
     if folder is not None and folder.exists() and any(folder.iterdir()):
         raise UsageError(f"'{folder}' is not empty", hint="name a folder that does not exist")
     top = Path(tempfile.mkdtemp(prefix="gittrack-demo-")) if folder is None else folder.absolute()

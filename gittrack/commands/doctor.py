@@ -28,7 +28,9 @@ _SYNCING_GIT = (2, 36)
 @click.command("doctor")
 @common.colour_option
 def command(colour: str | None) -> None:
-    """Check git, PATH, the man page, identity, remotes and this repository; exits with 1 if something is wrong."""
+    """Check that everything around is in order.
+
+    Looks at git, PATH, the man page, identity, remotes and this repository; exits with 1 if something is wrong."""
     try:
         place: Repo | None = repo.open_repo()
     except GittrackError:
@@ -118,8 +120,8 @@ def _repository(place: Repo) -> Iterator[tuple[str, str, str]]:
                 f"remote '{name}' is a mirror: a plain push deletes runs there that are not here",
                 f"git config --unset remote.{name}.mirror",
             )
-        bad = [value for key, value in settings.values.items() if key == f"remote.{name}.fetch" and f":{RUNS}" in value]
-        if bad:
+        refspecs = git.run("config", "--get-all", f"remote.{name}.fetch").stdout.decode("utf-8", "replace")
+        if f":{RUNS}" in refspecs:
             yield (
                 "wrong",
                 f"remote '{name}' fetches straight into {RUNS}: `fetch --prune` would delete runs",

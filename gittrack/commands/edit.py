@@ -25,9 +25,10 @@ MAX_NOTE_BYTES = 60_000
 @click.option("--group", help="Put the run into a group; an empty one takes it out.")
 @click.option("--star/--no-star", default=None, help="Mark the run, or take the mark away.")
 def command(run: str, name: str | None, note: str | None, group: str | None, star: bool | None) -> None:
-    """Change what is said of a run; without options, write a note in your editor.
+    """Change a run's name, note, group or star.
 
-    The run's own record never changes: each edit is a commit of its own."""
+    Without options, write a note in your editor. The run's own record never changes: each edit is a commit of
+    its own."""
     place = common.open_repo()
     known = common.read_runs(place)
     found = known.find_all([run])

@@ -11,7 +11,9 @@ from gittrack.commands import common
 @click.command("fetch")
 @click.argument("where", required=False, metavar="[REMOTE]")
 def command(where: str | None) -> None:
-    """Fetch the runs of a remote, and join what others changed with what you did."""
+    """Fetch runs from a remote.
+
+    What others changed is joined with what you did."""
     fetch(where)
 
 

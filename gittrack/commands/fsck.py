@@ -12,9 +12,10 @@ from gittrack.terminal import printable
 
 @click.command("fsck")
 def command() -> None:
-    """Check every run: its record, tree, history and files must agree. Exits with 1 if one does not.
+    """Check that every run is sound.
 
-    What git checks itself (hashes, links) is left to `git fsck`."""
+    Its record, tree, history and files must agree; exits with 1 if those of one do not. What git checks itself
+    (hashes, links) is left to `git fsck`."""
     place = common.open_repo()
     problems = list(audit.check_all(place.git))
     for ref, problem in problems:

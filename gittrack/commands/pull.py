@@ -10,5 +10,7 @@ from gittrack.commands.fetch import fetch
 @click.command("pull")
 @click.argument("where", required=False, metavar="[REMOTE]")
 def command(where: str | None) -> None:
-    """Fetch the runs of a remote and take them in; your branch and work tree stay as they are."""
+    """Fetch runs from a remote, under the name that git users look for.
+
+    The same as `git track fetch`; your branch and work tree stay as they are."""
     fetch(where)

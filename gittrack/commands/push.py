@@ -21,7 +21,7 @@ from gittrack.terminal import printable
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be pushed.")
 @click.option("-y", "--yes", is_flag=True, help="Publish uncommitted files of snapshots without asking.")
 def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool) -> None:
-    """Push runs, with the code they were made from, to a remote.
+    """Push runs, with their code, to a remote.
 
     By default all that the remote lacks, to track.remote, the branch's push remote, or origin."""
     place = common.open_repo()

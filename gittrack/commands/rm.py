@@ -19,9 +19,9 @@ from gittrack.refname import LIVE
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--undo", is_flag=True, help="Bring deleted runs back.")
 def command(runs: tuple[str, ...], undo: bool) -> None:
-    """Delete runs: they are hidden here and, once pushed, in every clone.
+    """Delete runs; they are hidden, and can be brought back.
 
-    `rm --undo RUN` brings one back; the commits stay."""
+    Once pushed, they are hidden in every clone. `rm --undo RUN` brings one back; the commits stay."""
     place = common.open_repo()
     known = common.read_runs(place, deleted=True)
     for run in known.find_all(runs):

@@ -49,10 +49,11 @@ def command(
     note: str | None,
     command: tuple[str, ...],
 ) -> int:
-    """Run a command and record it: exit code, output, duration, params, metrics.
+    """Run a command and record it.
 
-    Params come from -p and from the command's own long options. The command's exit code is passed on;
-    125 is an error of ours, 126 and 127 mean that the command could not be started."""
+    Records exit code, output, duration, params and metrics. Params come from -p and from the command's own long
+    options. The command's exit code is passed on; 125 is an error of ours, 126 and 127 mean that the command
+    could not be started."""
     given = _params(command, params)
     wanted = {"name": name, "tags": [check_tag(tag) for tag in tags], "group": group, "notes": note}
     try:

@@ -21,9 +21,10 @@ from gittrack.start import pin
 def command(
     params: tuple[str, ...], name: str | None, tags: tuple[str, ...], group: str | None, note: str | None
 ) -> None:
-    """Start a run and print its id; `git track add` writes to it, `git track finish` ends it.
+    """Start a run for a script to add to, and print its id.
 
-    With GITTRACK_RUN set to the id, Python's gittrack.init() writes into it too."""
+    `git track add` writes to it, `git track finish` ends it. With GITTRACK_RUN set to the id, Python's
+    gittrack.init() writes into it too."""
     place = repo.open_repo()
     given = common.assignments(params)
     wanted = {"name": name, "tags": [check_tag(tag) for tag in tags], "group": group, "notes": note}

@@ -19,9 +19,9 @@ from gittrack.terminal import printable
 @click.argument("tags", nargs=-1, metavar="[TAG]...")
 @click.option("-d", "--delete", is_flag=True, help="Take the tags back.")
 def command(run: str | None, tags: tuple[str, ...], delete: bool) -> None:
-    """Add tags to a run, or take them back; without a run, list all tags.
+    """Add tags to a run, or take them back; or list all tags.
 
-    Also tag:old or group:g where several runs are meant."""
+    RUN may be tag:old or group:g where several runs are meant."""
     place = common.open_repo()
     known = common.read_runs(place)
     if run is None:

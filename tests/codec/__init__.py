@@ -1,0 +1,1 @@
+"""Tests of the codec, one module a chapter: properties over everything a run may hold, and hostile bytes."""
