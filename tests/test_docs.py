@@ -1,0 +1,99 @@
+"""What the documentation shows is run, and what it lists is all there is."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import gittrack
+from gittrack import forms
+from gittrack.cli import GROUPS
+from gittrack.model import Metric, Run
+from gittrack.refname import RunId
+from gittrack.settings import KEYS
+from tests import gitcmd
+from tests.gitcmd import GitRepo
+
+ROOT = Path(__file__).parent.parent
+
+
+def _blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / page).read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def _shell(repo: GitRepo, script: str) -> str:
+    return gitcmd.run(["sh", "-ec", script], cwd=repo.path).stdout
+
+
+def test_the_configuration_page_lists_every_setting_with_its_default_and_meaning() -> None:
+    text = (ROOT / "docs/reference/configuration.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `track\.(\w+)` \| (.*?) \|$", text, re.MULTILINE))
+    expected = {
+        key: f"`{default}` | {meaning}" if default else f"| {meaning}" for key, (default, meaning) in KEYS.items()
+    }
+    assert {key: row.strip() for key, row in rows.items()} == expected
+
+
+def test_the_start_of_the_readme_records_a_run(repo: GitRepo) -> None:
+    (start,) = _blocks("README.md", "python")
+    repo.python(start)
+    (run,) = json.loads(repo.track("ls", "--json").stdout)
+    assert run["status"] == "finished"
+    assert run["points"] == 1000
+    assert run["params"] == {"lr": 0.0003}
+
+
+def test_the_first_commands_of_the_readme_are_make_demo_and_make_test() -> None:
+    first = _blocks("README.md", "sh")[0]
+    assert first.split("\n")[:2] == ["make demo", "make test"]
+
+
+def test_the_shell_script_of_the_how_to_records_a_run(repo: GitRepo) -> None:
+    script = _blocks("docs/how-to/scripts.md", "sh")[1]
+    (repo.path / "out").mkdir()
+    (repo.path / "out" / "model.onnx").write_bytes(b"weights")
+    _shell(repo, script)
+    (run,) = json.loads(repo.track("ls", "--json").stdout)
+    assert (run["name"], run["status"], run["metrics"]["acc"]["step"]) == ("nightly", "finished", 1)
+    assert repo.track("show", "nightly:artifacts/model.onnx").stdout == "weights"
+
+
+def test_the_way_to_hide_runs_from_graphs_works(repo: GitRepo) -> None:
+    repo.track("run", "--", "true")
+    assert "run " in repo.git("log", "--all", "--format=%s")
+    (commands,) = _blocks("docs/how-to/hide-runs-from-graphs.md", "sh")
+    hidden = _shell(repo, commands.splitlines()[0] + " --format=%s")
+    assert "run " not in hidden
+
+
+def test_everything_the_wandb_page_names_is_there() -> None:
+    text = (ROOT / "docs/how-to/from-wandb.md").read_text("utf-8").partition("Not there yet")[0]
+    for name in set(re.findall(r"`(?:with )?wandb\.(\w+)", text)) - {"config", "summary", "run"}:
+        assert callable(getattr(gittrack, name)), name
+
+
+def test_the_json_schema_has_exactly_the_keys_that_are_printed() -> None:
+    schema = json.loads((ROOT / "docs/reference/run.schema.json").read_text("utf-8"))["items"]
+    metric = Metric(1.0, 0, 1.0, 0, 1.0, 0, 1.0, 1, "max")
+    printed = forms.run_object(Run(RunId("r0123456789ab"), "a", "finished", "", metrics={"acc": metric}))
+    assert set(schema["properties"]) == set(printed)
+    assert set(schema["required"]) <= set(printed)
+    statistics = schema["properties"]["metrics"]["additionalProperties"]["properties"]
+    assert set(statistics) <= set(printed["metrics"]["acc"])
+    page = (ROOT / "docs/reference/json.md").read_text("utf-8")
+    assert all(f"`{key}`" in page for key in printed)
+
+
+def test_every_command_has_a_man_page() -> None:
+    pages = {path.stem for path in (ROOT / "docs/man").glob("*.1")}
+    assert pages == {"git-track", *(f"git-track-{name}" for names in GROUPS.values() for name in names)}
+
+
+def test_the_layers_name_every_module_of_the_package() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = {name.strip() for layer in contracts[0]["layers"] for name in layer.split("|")}
+    modules = {path.stem for path in (ROOT / "gittrack").glob("*.py")} - {"__init__", "__main__"}
+    assert modules | {"codec", "commands"} == layers
