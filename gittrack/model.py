@@ -6,7 +6,8 @@ be reasoned about, and tested, without a repository."""
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -202,7 +203,7 @@ def fold(base: State, edits: Iterable[Edit]) -> State:
     for edit in ordered:
         tags.update(tag for tag in edit.changes.get("tag") or () if (tag, edit.file) not in taken_back)
         for key in ("name", "group", "status", "star"):
-            if key in edit.changes and (key != "status" or edit.changes[key] in STATUSES):
+            if key in edit.changes:
                 latest[key] = edit.changes[key]
         if "note" in edit.changes:
             notes.append(edit.changes["note"])
@@ -267,14 +268,37 @@ def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
 
     Where `{"a.b": 1, "a": {"b": 2}}` would collide, the literal dot of the first is written with a backslash."""
     found: dict[str, Any] = {}
+    count = 0
 
     def walk(value: Mapping[str, Any], prefix: str) -> None:
+        nonlocal count
         for key, item in value.items():
-            name = prefix + key
             if isinstance(item, Mapping) and item:
-                walk(item, name + ".")
+                walk(item, f"{prefix}{key}.")
             else:
-                found[name if name not in found else prefix + key.replace(".", "\\.")] = item
+                found[prefix + key] = item
+                count += 1
 
     walk(nested, "")
-    return found
+    return found if len(found) == count else _flatten_clashing(nested)
+
+
+def _flatten_clashing(nested: Mapping[str, Any]) -> dict[str, Any]:
+    leaves = list(_leaves(nested, ()))
+    names = [".".join(path) for path, _ in leaves]
+    while len(set(names)) < len(names):  # each round escapes one more of every clash, and no two escapes are equal
+        often = Counter(names)
+        names = [_escaped(path) if often[name] > 1 else name for name, (path, _) in zip(names, leaves, strict=True)]
+    return dict(zip(names, (item for _, item in leaves), strict=True))
+
+
+def _escaped(path: tuple[str, ...]) -> str:
+    return ".".join(key.replace("\\", "\\\\").replace(".", "\\.") for key in path)
+
+
+def _leaves(nested: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, item in nested.items():
+        if isinstance(item, Mapping) and item:
+            yield from _leaves(item, (*path, key))
+        else:
+            yield (*path, key), item

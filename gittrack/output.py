@@ -183,7 +183,10 @@ def ago(text: str | None, *, now: datetime) -> str:
 def local_time(text: str | None) -> str:
     """Returns a timestamp in the reader's time zone."""
     then = moment(text)
-    return then.astimezone().strftime("%Y-%m-%d %H:%M:%S %z") if then else ""
+    try:
+        return then.astimezone().strftime("%Y-%m-%d %H:%M:%S %z") if then else ""
+    except (OverflowError, ValueError):  # a time that is in no calendar of this machine
+        return printable(text or "")
 
 
 # Tables -------------------------------------------------------------------------------------------------------------

@@ -6,21 +6,26 @@ nor waits; an error of ours becomes one line on stderr and a count in the run.""
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import math
+import struct
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from gittrack import journal, values
 from gittrack.codec import frame
+from gittrack.outcome import describe_error
 from gittrack.terminal import printable
 
 _MAX_SCHEMAS = 1024
 _MAX_INT = 1 << 53
 _MAX_STEP = (1 << 63) - 1
+_MAX_NAMES = 500  # of one schema: the longest names of so many fit into a frame
 _FAST_NAMES = frozenset({"float16", "float32", "float64"})
 
 
@@ -29,6 +34,24 @@ def say(text: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"gittrack: {printable(text)}\n")
         sys.stderr.flush()
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def harmless(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R | None]:
+    """Makes a method of a recorder that never raises: training goes on, and what was dropped is counted and said."""
+
+    @functools.wraps(method)
+    def safe(self: Any, *args: P.args, **kwargs: P.kwargs) -> R | None:
+        try:
+            return method(self, *args, **kwargs)
+        except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
+            self._call_failed(method.__name__, exc)
+            return None
+
+    return safe
 
 
 class _Schema:
@@ -102,11 +125,37 @@ class Recorder:
     def _note(self, kind: str, **content: Any) -> bool:
         return self._put({"t": time.time(), "k": kind, **content}, what=kind)
 
+    def _put_params(self, given: Mapping[str, Any], now: float, *, above: tuple[str, ...] = ()) -> None:
+        """Writes params, in parts if they are too many for one frame."""
+        nested: Any = given
+        for key in reversed(above):
+            nested = {key: nested}
+        try:
+            data = frame.encode_json(b"J", {"t": now, "k": "params", "v": nested})
+        except ValueError:
+            for key, value in given.items():
+                if isinstance(value, dict) and value:
+                    self._put_params(value, now, above=(*above, key))
+                elif len(given) > 1:
+                    self._put_params({key: value}, now, above=above)
+                else:
+                    self._put_params({key: self._too_large(key, value)}, now, above=above)
+            return
+        with self._lock:
+            self._append(data, what="params")
+
+    def _too_large(self, key: str, value: Any) -> str:
+        """Returns the word that stands for a value which no frame has room for."""
+        self._say_once(f"large:{key}", f"warning: '{key}' is too large and is left out")
+        return f"<{type(value).__name__} of {len(value)}>"
+
     def _put(self, note: Mapping[str, Any], *, what: str) -> bool:
         """Writes a note; one that no reader would take is counted and said."""
         try:
             data = frame.encode_json(b"J", note)
         except ValueError as exc:
+            if note.get("k") == "event":
+                return self._put({**note, "value": self._too_large(note["key"], note["value"])}, what=what)
             self._lost(f"large:{what}", f"{what} of run {self.label} is dropped ({exc})")
             return False
         with self._lock:
@@ -135,8 +184,10 @@ class Recorder:
                 self._order = schema.order = self._order + 1
                 if commit is not False:
                     self._step = at + 1
+        except struct.error:  # a step of more than 64 bits
+            self._log_guarded(data, step, commit=commit)
         except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
-            self._log_failed(exc)
+            self._call_failed("log", exc)
 
     def _is_simple(self, cells: tuple[Any, ...]) -> bool:
         """Tells whether values can be packed as they are: floats, or integers that a double holds exactly."""
@@ -144,39 +195,55 @@ class Recorder:
             return False
         return bool(min(cells) >= -_MAX_INT and max(cells) <= _MAX_INT)
 
-    def _log_failed(self, exc: Exception) -> None:
-        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else f"{type(exc).__name__}: {exc}"
-        self._lost("log:" + type(exc).__name__, f"a call of log() was dropped from run {self.label} ({why})")
+    def _call_failed(self, method: str, exc: Exception) -> None:
+        why = exc.strerror if isinstance(exc, OSError) and exc.strerror else describe_error(type(exc), exc)
+        self._lost(f"{method}:{type(exc).__name__}", f"a call of {method}() was dropped from run {self.label} ({why})")
+
+    @harmless
+    def _log_guarded(self, data: Mapping[str, Any], step: Any, *, commit: bool | None) -> None:
+        with self._lock:
+            self._log_slowly(data, step, commit=commit)
 
     def _log_slowly(self, data: Mapping[str, Any], step: Any, *, commit: bool | None) -> None:
         """Records what the fast path does not take: the first call of a kind, and values that need a look."""
         if self._done:
             self._lost("ended", f"log() after run {self.label} was finished is dropped")
             return
-        if not isinstance(data, Mapping):
+        if not issubclass(type(data), Mapping):
             raise TypeError(f"log() takes a mapping of names to values, not {type(data).__name__}")
         now, at = time.time(), self._step_of(step)
         numbers: dict[str, float] = {}
-        others: dict[str, Any] = {}
+        others: list[tuple[str, Any]] = []
+        found = list(itertools.islice(values.leaves(data), values.MAX_ITEMS + 1))
+        if len(found) > values.MAX_ITEMS:
+            self._lost("many", f"a call of log() has more than {values.MAX_ITEMS} values; the rest is left out")
         simple = True
-        for name, value in values.leaves(data):
+        for name, value in found[: values.MAX_ITEMS]:
             number = values.number(value)
             if number is None:
-                others[name] = value
-            else:
-                simple = simple and self._looks_fast(value)
-                numbers[name] = number
-        if numbers:
-            names = tuple(numbers)
-            schema = self._schema(tuple(data) if simple and not others and tuple(data) == names else names, names)
-            cells = tuple(numbers.values())
-            if self._append(schema.pack(now, at, cells)):
-                schema.last = cells
-                self._order = schema.order = self._order + 1
-        for name, value in others.items():
+                others.append((name, value))
+                continue
+            if name in numbers:  # two keys that are stored alike
+                self._put_points(now, at, numbers)
+                numbers, simple = {}, False
+            simple = self._looks_fast(value) and simple
+            numbers[name] = number
+        key = tuple(data) if simple and not others and tuple(data) == tuple(numbers) else None
+        self._put_points(now, at, numbers, key=key)
+        for name, value in others:
             self._put(self._event(now, name, value, at), what="an event")
         if commit is not False:
             self._step = at + 1
+
+    def _put_points(self, now: float, at: int, numbers: dict[str, float], *, key: tuple[Any, ...] | None = None) -> None:
+        """Writes one row of numbers, in parts if it is a wide one."""
+        for first in range(0, len(numbers), _MAX_NAMES):
+            part = dict(itertools.islice(numbers.items(), first, first + _MAX_NAMES))
+            names, cells = tuple(part), tuple(part.values())
+            schema = self._schema(key if key and len(key) == len(names) else names, names)
+            if self._append(schema.pack(now, at, cells)):
+                schema.last = cells
+                self._order = schema.order = self._order + 1
 
     def _looks_fast(self, value: Any) -> bool:
         """Tells whether values of this type can be packed as they are; learns numpy's scalars, but no tensors."""
@@ -189,13 +256,16 @@ class Recorder:
         return kind in self._fast_or_int
 
     def _step_of(self, step: Any) -> int:
+        following = min(self._step, _MAX_STEP)
         if step is None:
-            return self._step
+            return following
         number = values.number(step)
-        if number is None or not math.isfinite(number) or not -_MAX_STEP <= int(number) <= _MAX_STEP:
-            self._say_once("step", f"warning: {step!r:.60} is no step; the next one is used instead")
-            return self._step
-        return int(step) if isinstance(step, int) else int(number)
+        if number is not None and math.isfinite(number):
+            found = int(step) if isinstance(step, int) else int(number)
+            if -_MAX_STEP - 1 <= found <= _MAX_STEP:
+                return found
+        self._say_once("step", f"warning: {step!r:.60} is no step; the next one is used instead")
+        return following
 
     def _schema(self, key: tuple[Any, ...], names: tuple[str, ...]) -> _Schema:
         schema = self._schemas.get(key)
@@ -235,7 +305,7 @@ class Recorder:
     def flush(self) -> None:
         """Returns when all that was logged survives a power cut."""
         with self._lock:
-            if self._writer:
+            if self._writer and not self._done:
                 try:
                     self._writer.sync()
                 except OSError as exc:

@@ -87,16 +87,12 @@ def read_tree(objects: Objects, oid: Oid, *, oid_bytes: int) -> dict[str, Entry]
     found: dict[str, Entry] = {}
     seen = 0
     folders = [("", oid)]
+    decoded: dict[Oid, list[Entry]] = {}  # a stranger's tree may name one folder a thousand times
     while folders:
         prefix, folder = folders.pop()
-        raw = objects.read(folder, limit=MAX_TREE_BYTES)
-        if raw is None or raw[1] != "tree":
-            raise DataRefused(f"tree '{folder}' is missing", hint="see `git fsck`")
-        try:
-            entries = tree.decode_tree(raw[2], oid_bytes=oid_bytes)
-        except ValueError as exc:
-            raise DataRefused(f"tree '{folder}' is malformed") from exc
-        for entry in entries:
+        if folder not in decoded:
+            decoded[folder] = _read_folder(objects, folder, oid_bytes=oid_bytes)
+        for entry in decoded[folder]:
             seen += 1
             path = prefix + entry.name
             tree.check_path(path)
@@ -109,6 +105,16 @@ def read_tree(objects: Objects, oid: Oid, *, oid_bytes: int) -> dict[str, Entry]
             else:
                 raise DataRefused(f"path '{path}' is not allowed in a run", cause=f"its mode is {entry.mode}")
     return found
+
+
+def _read_folder(objects: Objects, folder: Oid, *, oid_bytes: int) -> list[Entry]:
+    raw = objects.read(folder, limit=MAX_TREE_BYTES)
+    if raw is None or raw[1] != "tree":
+        raise DataRefused(f"tree '{folder}' is missing", hint="see `git fsck`")
+    try:
+        return tree.decode_tree(raw[2], oid_bytes=oid_bytes)
+    except ValueError as exc:
+        raise DataRefused(f"tree '{folder}' is malformed") from exc
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,15 @@ are hostile until read: one that breaks the format stays in the mirror and is na
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gittrack import remote, store
 from gittrack.codec import record
-from gittrack.errors import GittrackError
+from gittrack.errors import DataRefused, GittrackError
 from gittrack.git import Git, Objects, RefMoved, Update
-from gittrack.model import Code
+from gittrack.model import Code, fold
 from gittrack.refname import LOCAL, RUNS, Oid, RunId, mirror_prefix, run_of, run_ref
 
 _ATTEMPTS = 5
@@ -54,6 +55,13 @@ def _own(git: Git) -> dict[RunId, Oid]:
 
 def integrate(git: Git) -> Integrated:
     """Takes what the mirrors hold into `refs/runs/`: new runs, fast-forwards, joins (docs/format.md, chapter 9)."""
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(RefMoved):  # another process takes in the same runs right now
+            return _integrate(git)
+    raise RefMoved("cannot take in the runs of a remote", cause="other processes keep changing them", hint="try again")
+
+
+def _integrate(git: Git) -> Integrated:
     own = _own(git)
     pending = [(run, oid) for run, oids in _mirrors(git).items() for oid in oids if own.get(run) != oid]
     if not pending:
@@ -89,6 +97,10 @@ def integrate(git: Git) -> Integrated:
 
 def _take(git: Git, objects: Objects, run: RunId, theirs: Oid) -> str:
     """Brings one run that differs from a mirror up to date; returns `keep`, `forward` or `join`."""
+    try:
+        store.read_commit(objects, theirs)
+    except DataRefused as exc:
+        raise _named(run, exc) from exc
     for _ in range(_ATTEMPTS):
         ours = store.current_tip(git, run)
         choice = decide(git, ours, theirs)
@@ -135,12 +147,19 @@ def check(objects: Objects, run: RunId, oid: Oid, *, oid_bytes: int) -> Gittrack
         if detail.facts.get("id") != run:
             return record.refused(run, "its run.yaml is that of another run")
         detail.params(), detail.metrics(), detail.artifacts()
+        after = store.with_state(detail.run, fold(detail.base, detail.edits))
+        record.decode_message(record.encode_message(after), run=run)  # so that an edit of ours can be read again
     except GittrackError as exc:
-        exc.hint = exc.hint or "it stays on the remote; ask who pushed it"
-        if str(run) not in exc.message:
-            exc.message = f"run '{run}' is refused: {exc.message}"
-        return exc
+        return _named(run, exc)
     return None
+
+
+def _named(run: RunId, error: GittrackError) -> GittrackError:
+    """Returns an error that says which run it is about."""
+    error.hint = error.hint or "it stays on the remote; ask who pushed it"
+    if str(run) not in error.message:
+        error.message = f"run '{run}' is refused: {error.message}"
+    return error
 
 
 def unpushed(git: Git, name: str) -> list[tuple[RunId, Oid]]:
@@ -178,16 +197,31 @@ def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]]) -> Pushed:
             prefix = mirror_prefix(name)
             remote.fetch(git, name, [f"+{run_ref(run)}:{prefix}{run}" for run in moved])
             outcome = integrate(git)
+            bad = {run for run in moved if any(run in str(error) for error in outcome.refused)}
+            refused += [(run, "the remote's version is refused") for run in moved if run in bad]
             joined += outcome.joined
-            refused += [
-                (run, "the remote's version is refused") for run in moved if any(run in str(e) for e in outcome.refused)
-            ]
+            joined += [run for run in moved if run not in bad and _join_for_push(git, run, prefix)]
             again = dict(unpushed(git, name))
-            pending = {run: again[run] for run in moved if run in again}
+            pending = {run: again[run] for run in moved if run in again and run not in bad}
             taken += [run for run in moved if run not in again]
         else:
             refused += [(run, "the remote keeps changing it") for run in moved]
     return Pushed(tuple(taken), tuple(refused), tuple(joined))
+
+
+def _join_for_push(git: Git, run: RunId, prefix: str) -> bool:
+    """Joins a run that has the remote's edits but not its joins, which no push fast-forwards; tells whether it did."""
+    ours, theirs = store.current_tip(git, run), git.resolve(prefix + run)
+    if theirs is None or git.is_ancestor(theirs, ours) or not git.count(ours, without=theirs):
+        return False
+    with git.objects() as objects:
+        if check(objects, run, theirs, oid_bytes=git.place.oid_bytes):
+            return False
+    try:
+        store.join(git, run, ours, theirs, old=ours)
+    except RefMoved:  # somebody edits it now; the next attempt sees that
+        return False
+    return True
 
 
 def _remember(git: Git, name: str, accepted: Mapping[RunId, Oid]) -> None:

@@ -17,7 +17,7 @@ from gittrack import artifacts, redact, seal, values
 from gittrack.errors import GittrackError
 from gittrack.model import Goal, Run
 from gittrack.outcome import how_it_ended
-from gittrack.recorder import Recorder, say
+from gittrack.recorder import Recorder, harmless, say
 from gittrack.refname import RunId
 from gittrack.repo import Repo, random_bits
 from gittrack.views import Params, Summary, as_mapping
@@ -79,8 +79,9 @@ class ActiveRun(Recorder):
         return self.label
 
     @name.setter
+    @harmless
     def name(self, value: str) -> None:
-        self.label = str(value)
+        self.label = values.clean_text(str(value))
         self._state(name=self.label)
 
     @property
@@ -89,6 +90,7 @@ class ActiveRun(Recorder):
         return self._tags
 
     @tags.setter
+    @harmless
     def tags(self, value: Iterable[str]) -> None:
         self._tags = tuple(sorted({str(tag) for tag in ([value] if isinstance(value, str) else value)}))
         self._state(tags=list(self._tags))
@@ -99,8 +101,9 @@ class ActiveRun(Recorder):
         return self._notes or self._header.get("notes")
 
     @notes.setter
+    @harmless
     def notes(self, value: str) -> None:
-        self._notes = str(value)
+        self._notes = values.clean_text(str(value))
         self._state(notes=self._notes)
 
     @property
@@ -109,8 +112,9 @@ class ActiveRun(Recorder):
         return self._group
 
     @group.setter
+    @harmless
     def group(self, value: str) -> None:
-        self._group = str(value)
+        self._group = values.clean_text(str(value))
         self._state(group=self._group)
 
     @property
@@ -162,6 +166,7 @@ class ActiveRun(Recorder):
     def _state(self, **changes: Any) -> None:
         self._note("state", v=changes)
 
+    @harmless
     def _summarise(self, name: str, value: Any) -> None:
         number = values.number(value)
         if number is not None:
@@ -170,16 +175,14 @@ class ActiveRun(Recorder):
         now = time.time()
         self._put(self._event(now, name, value, None, "summary"), what="a summary")
 
+    @harmless
     def log_params(self, params: Any = None, **more: Any) -> None:
         """Records params: a mapping (nested if you like), a dataclass, an argparse namespace, keywords.
 
         Params are write-once: another value for one is kept as an event, and said once."""
-        try:
-            given = as_mapping(params) | more
-            self.config.remember(given)
-            self._params(given)
-        except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
-            self._log_failed(exc)
+        given = as_mapping(params) | more
+        self.config.remember(given)
+        self._params(given)
 
     def _params(self, given: Mapping[str, Any]) -> None:
         plain, _ = self._plain(given, "")
@@ -192,8 +195,9 @@ class ActiveRun(Recorder):
             self._say_once(
                 f"param:{path}", f"warning: param '{path}' already has a value; {value!r:.60} is kept as an event"
             )
-        self._note("params", v=plain)
+        self._put_params(plain, time.time())
 
+    @harmless
     def define_metric(
         self,
         name: str,
@@ -243,9 +247,10 @@ class ActiveRun(Recorder):
             for line in exc.lines():
                 say(line)
         except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
-            self._log_failed(exc)
+            self._call_failed("log_artifact", exc)
         return kept
 
+    @harmless
     def alert(self, title: str, text: str = "", **_: Any) -> None:
         """Records a message for people, and prints it."""
         say(f"alert: {title}{': ' + text if text else ''}")
@@ -265,6 +270,7 @@ class ActiveRun(Recorder):
         with self._lock:
             if self._done:
                 return self.sealed
+            exit_code = int(exit_code) if isinstance(exit_code, int) else None if exit_code is None else 1
             status = status or ("failed" if exit_code else "finished")
             end = {"status": status, "exit_code": exit_code, **end}
             if self._counts:

@@ -26,7 +26,7 @@ def clean_name(name: Any) -> str:
     """Returns a metric's or param's name as it is stored.
 
     Control characters become escapes; above 512 bytes of UTF-8 the name is cut and ends in 8 digits of its hash."""
-    text = name if type(name) is str else str(name)
+    text = name if type(name) is str else _as_text(name)
     if text.isascii() and text.isprintable() and 0 < len(text) <= MAX_NAME_BYTES:
         return text
     text = _CONTROL.sub(_escape, text) or "(empty)"
@@ -35,6 +35,13 @@ def clean_name(name: Any) -> str:
         return text
     digest = hashlib.sha256(raw).hexdigest()[:8]
     return raw[: MAX_NAME_BYTES - 9].decode("utf-8", "ignore") + "~" + digest
+
+
+def _as_text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
+        return f"<{type(value).__qualname__}>"
 
 
 def _escape(found: re.Match[str]) -> str:
@@ -68,21 +75,16 @@ def number(value: Any) -> float | None:
             return float(value)
         except OverflowError:
             return math.inf if value > 0 else -math.inf
-    if isinstance(value, str | bytes | bytearray | complex) or value is None:
+    if issubclass(kind, str | bytes | bytearray | complex) or value is None:
         return None
-    item = getattr(value, "item", None)
-    if callable(item):
-        try:
+    try:
+        item = getattr(value, "item", None)
+        if callable(item):
             value = item()
-        except Exception:  # noqa: BLE001 - a user's object may raise anything; then it is no number
-            return None
-        return number(value) if type(value) in (float, int, bool) else None
-    if hasattr(kind, "__float__"):
-        try:
-            return float(value)
-        except Exception:  # noqa: BLE001 - as above
-            return None
-    return None
+            return number(value) if type(value) in (float, int, bool) else None
+        return float(value) if hasattr(kind, "__float__") else None
+    except Exception:  # noqa: BLE001 - a user's object may raise anything; then it is no number
+        return None
 
 
 def plain(value: Any, *, lossy: Callable[[str, str], None], path: str = "") -> Any:
@@ -105,14 +107,14 @@ class _Plain:
             return value
         if kind is int:
             return self._integer(value, path)
-        if isinstance(value, str):
+        if issubclass(kind, str):
             return self._text(str.__str__(value), path)  # of an enum the text, not its name
         if id(value) in self.open:
             self.lossy(path, "refers to itself")
             return "<cycle>"
         if depth > MAX_DEPTH:
             self.lossy(path, f"nested deeper than {MAX_DEPTH}")
-            return self._text(_describe(value), path)
+            return f"<{type(value).__qualname__}>"
         self.open.add(id(value))
         try:
             return self._object(value, path, depth)
@@ -160,7 +162,7 @@ class _Plain:
             return self._array(value, path, depth)
         if callable(getattr(value, "item", None)):
             return self.convert(value.item(), path, depth + 1)
-        if type(value).__name__ == "Namespace" and hasattr(value, "__dict__"):
+        if type(value).__name__ in ("Namespace", "SimpleNamespace") and hasattr(value, "__dict__"):
             return self._mapping(vars(value).items(), path, depth)
         if hasattr(value, "model_dump"):
             return self.convert(value.model_dump(), path, depth + 1)
@@ -221,14 +223,19 @@ def _describe(value: Any) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", text[: MAX_TEXT + 1])
 
 
-def leaves(data: Mapping[Any, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yields the values of a nested mapping with dotted names."""
+def leaves(data: Mapping[Any, Any], prefix: str = "", above: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Yields the values of a nested mapping with dotted names; what holds itself, or is too deep, as a word."""
+    above = (*above, id(data))
     for key, value in data.items():
         name = prefix + clean_name(key)
-        if isinstance(value, Mapping) and value and depth < MAX_DEPTH:
-            yield from leaves(value, name + ".", depth + 1)
-        else:
+        if not issubclass(type(value), Mapping) or not value:
             yield clean_name(name), value
+        elif id(value) in above:
+            yield clean_name(name), "<cycle>"
+        elif len(above) > MAX_DEPTH:
+            yield clean_name(name), f"<{type(value).__qualname__}>"
+        else:
+            yield from leaves(value, name + ".", above)
 
 
 def seeds_in(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -120,7 +120,12 @@ def rows_of_text(text: str) -> list[Row]:
     head, *lines = text.removesuffix("\n").split("\n")
     names = head.split("\t")
     return [
-        {name: float(cell) for name, cell in zip(names, line.split("\t"), strict=True) if cell != ""} for line in lines
+        {
+            name: int(cell) if name == "step" else float(cell)
+            for name, cell in zip(names, line.split("\t"), strict=True)
+            if cell != ""
+        }
+        for line in lines
     ]
 
 

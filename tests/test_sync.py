@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from gittrack import index, repo, store, sync
 from gittrack.model import Run
 from gittrack.refname import Oid, RunId, mirror_prefix, run_ref
 from gittrack.repo import Repo
-from tests.conftest import add_origin
 from tests.gitcmd import GitRepo
 from tests.runs import record
 
@@ -35,11 +33,13 @@ class Clone:
     def tip(self, run: RunId) -> Oid:
         return store.current_tip(self.place.git, run)
 
-    def tag(self, run: RunId, tag: str, *, now: float = 1_800_000_000.0) -> Oid:
+    def tag(self, run: RunId, tag: str) -> Oid:
+        return self.edit(run, {"tag": [tag]})
+
+    def edit(self, run: RunId, changes: dict[str, object]) -> Oid:
         self.random += 1
-        edited = store.edit(
-            self.place.git, run, {"tag": [tag]}, author="A <a@b>", now=now, random=self.random, sign=False
-        )
+        git = self.place.git
+        edited = store.edit(git, run, changes, author="A <a@b>", now=1_800_000_000.0, random=self.random, sign=False)
         assert edited.oid
         return edited.oid
 
@@ -226,10 +226,10 @@ STEPS = st.lists(
 
 
 @pytest.fixture
-def family(repo: GitRepo, tmp_path: Path) -> Iterator[Path]:
+def family(repo: GitRepo, tmp_path: Path) -> Path:
     """A folder with a run in it, from which each example makes its own remote and clones."""
     record(repo, {"name": "one", "tags": ["recorded"]})
-    yield tmp_path
+    return tmp_path
 
 
 @pytest.mark.slow
@@ -238,38 +238,11 @@ def family(repo: GitRepo, tmp_path: Path) -> Iterator[Path]:
 def test_three_clones_end_at_the_same_commits_and_lose_nothing(
     repo: GitRepo, family: Path, steps: list[tuple[int, str]]
 ) -> None:
-    folder = Path(tempfile.mkdtemp(dir=family))
-    bare = GitRepo.init(folder / "remote.git", "--bare")
     run = RunId(next(iter(repo.refs("refs/runs/"))).rpartition("/")[2])
-    homes = []
-    for name in ("ada", "bob", "eve"):
-        home = GitRepo.clone(repo.path, folder / name)
-        home.git("remote", "remove", "origin")
-        home.git("fetch", "--quiet", str(repo.path), "refs/runs/*:refs/runs/*")
-        if not homes:
-            add_origin(home, str(bare.path))
-            home.git("push", "--quiet", "origin", "refs/runs/*:refs/runs/*")
-        else:
-            home.git("remote", "add", "origin", str(bare.path))
-        homes.append(home)
-    clones = [Clone.of(home) for home in homes]
-    added: set[str] = set()
+    clones, bare = born(repo, Path(tempfile.mkdtemp(dir=family)))
+    added = {f"t{number}" for number, (_, what) in enumerate(steps) if what == "tag"}
     for number, (who, what) in enumerate(steps):
-        clone = clones[who]
-        if what == "tag":
-            clone.tag(run, f"t{number}")
-            added.add(f"t{number}")
-        elif what == "untag":
-            change(clone, run, {"untag": ["recorded"]})
-        elif what == "name":
-            change(clone, run, {"name": f"n{number}"})
-        elif what == "pull":
-            clone.pull()
-        elif what == "push":
-            clone.push()
-        else:  # a USB stick between two of them
-            bring(clone, clones[(who + 1) % 3], run, "usb")
-            sync.integrate(clones[(who + 1) % 3].place.git)
+        take_step(clones[who], what, run, number=number, neighbour=clones[(who + 1) % 3])
 
     for clone in [*clones, *clones, *clones]:
         clone.pull()
@@ -290,9 +263,29 @@ def test_three_clones_end_at_the_same_commits_and_lose_nothing(
         assert len({*settled, bare.git("rev-parse", run_ref(run))}) == 1
 
 
-def change(clone: Clone, run: RunId, changes: dict[str, object]) -> None:
-    """Edits a run, unless there is nothing to take back."""
-    clone.random += 1
-    if "untag" in changes and "recorded" not in clone.run().tags:
-        return
-    store.edit(clone.place.git, run, changes, author="A <a@b>", now=1_800_000_000.0, random=clone.random, sign=False)
+def born(repo: GitRepo, folder: Path) -> tuple[list[Clone], GitRepo]:
+    """Returns three clones that have the runs of `repo`, and their remote."""
+    bare = GitRepo.init(folder / "remote.git", "--bare")
+    homes = [GitRepo.clone(repo.path, folder / name) for name in ("ada", "bob", "eve")]
+    for home in homes:
+        home.git("fetch", "--quiet", "origin", "refs/runs/*:refs/runs/*")
+        home.git("remote", "set-url", "origin", str(bare.path))
+    homes[0].git("push", "--quiet", "origin", "main", "refs/runs/*:refs/runs/*")
+    return [Clone.of(home) for home in homes], bare
+
+
+def take_step(clone: Clone, what: str, run: RunId, *, number: int, neighbour: Clone) -> None:
+    """Does one thing that a person does."""
+    if what == "tag":
+        clone.tag(run, f"t{number}")
+    elif what == "untag" and "recorded" in clone.run().tags:
+        clone.edit(run, {"untag": ["recorded"]})
+    elif what == "name":
+        clone.edit(run, {"name": f"n{number}"})
+    elif what == "pull":
+        clone.pull()
+    elif what == "push":
+        clone.push()
+    elif what == "carry":  # a USB stick between two of them
+        bring(clone, neighbour, run, "usb")
+        sync.integrate(neighbour.place.git)

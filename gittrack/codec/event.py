@@ -7,7 +7,7 @@ from typing import Any
 
 from gittrack.codec.record import check_depth, dump, load
 from gittrack.errors import DataRefused
-from gittrack.model import Edit, Event
+from gittrack.model import STATUSES, Edit, Event
 from gittrack.refname import encode_base32
 
 MAX_EDIT_BYTES = 64 * 1024
@@ -101,6 +101,8 @@ def _check(changes: dict[str, Any]) -> None:
     for key in ("name", "group", "status", "note"):
         if not isinstance(changes.get(key, ""), str):
             raise TypeError(key)
+    if changes.get("status", "finished") not in STATUSES:
+        raise ValueError("status")
     if not all(isinstance(tag, str) for tag in changes.get("tag", ())) or not isinstance(changes.get("tag", []), list):
         raise TypeError("tag")
     for files in changes.get("untag", {}).values():

@@ -10,7 +10,7 @@ import io
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from gittrack.codec import yaml12
 from gittrack.errors import DataRefused
@@ -53,8 +53,10 @@ def _lines(raw: bytes) -> list[Any]:
 
 def _yaml(raw: bytes, name: str) -> Any:
     # A list at the top is wrapped, for a document of ours is a mapping.
-    if raw.lstrip().startswith((b"-", b"[")):
-        body = b"\n".join(b"  " + line for line in raw.splitlines() if line.strip() != b"---")
+    lines = [line for line in raw.splitlines() if line.strip() != b"---"]
+    first = next((line for line in lines if line.strip() and not line.lstrip().startswith(b"#")), b"")
+    if first.lstrip().startswith((b"-", b"[")):
+        body = b"\n".join(b"  " + line for line in lines)
         return yaml12.decode(b"rows:\n" + body + b"\n", name=name)["rows"]
     return yaml12.decode(raw, name=name)
 
@@ -106,11 +108,11 @@ def _rows(document: Any) -> Iterable[Row]:
 def _with_step(values: dict[str, Any]) -> Row:
     for key in _STEPS:
         step = values.get(key)
-        if len(values) > 1 and isinstance(step, int | float) and math.isfinite(step) and float(step).is_integer():
+        if len(values) > 1 and _is_number(step) and math.isfinite(step) and float(step).is_integer():
             rest = {name: value for name, value in values.items() if name != key or key == "epoch"}
             return int(step), rest
     return None, values
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)

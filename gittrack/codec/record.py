@@ -190,7 +190,7 @@ def decode(facts: Mapping[str, Any], *, run: RunId, oid: Oid | None = None) -> R
         status=status,
         created=_text(facts["created"]),
         ended=_maybe(facts.get("ended")),
-        duration=None if facts.get("duration") is None else float(facts["duration"]),
+        duration=None if facts.get("duration") is None else _finite(facts["duration"]),
         author=_text(facts.get("author", "")),
         host=_maybe(facts.get("host")),
         code=Code(
@@ -244,6 +244,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
+
+
+def _finite(value: Any) -> float:
+    if not math.isfinite(number := float(value)):
+        raise ValueError(f"{number} seconds")
+    return number
 
 
 def _maybe(value: Any) -> str | None:

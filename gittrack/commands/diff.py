@@ -15,18 +15,23 @@ from gittrack.model import Run, flatten
 from gittrack.repo import Repo
 from gittrack.terminal import printable
 
-_MACHINE = ("variables.", "gittrack")
-
 
 @click.command("diff", cls=common.JsonCommand)
 @click.argument("runs", nargs=-1, metavar="RUN RUN...")
 @click.option("--code", "patch", is_flag=True, help="Show the whole difference of the code of two runs.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if anything differs.")
 @common.json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option("--md", "as_md", is_flag=True, help="Print a Markdown table.")
 @common.colour_option
 def command(
-    runs: tuple[str, ...], patch: bool, exit_code: bool, as_json: str | None, as_md: bool, colour: str | None
+    runs: tuple[str, ...],
+    patch: bool,
+    exit_code: bool,
+    as_json: str | None,
+    as_csv: bool,
+    as_md: bool,
+    colour: str | None,
 ) -> int:
     """Compare two runs or more: params, metrics, code, environment, artifacts.
 
@@ -48,12 +53,18 @@ def command(
     if as_json is not None:
         facts = _object(found, chosen)
         screen.print(forms.dump_json(forms.select([facts], as_json)[0] if as_json else facts))
-    elif as_md:
-        rows = [[row.name, *row.values] for row in (*found.params, *found.metrics, *found.code)]
-        screen.print(forms.dump_markdown(["", *(run.name for run in chosen)], rows))
+    elif as_csv or as_md:
+        heads = ["", *(run.name for run in chosen)]
+        rows = [[f"{kind}.{row.name}", *row.values] for kind, part in _kinds(found) for row in part]
+        screen.print(forms.dump_csv(heads, rows) if as_csv else forms.dump_markdown(heads, rows))
     else:
         screen.page(list(_text(place, screen, found, chosen)), common.pager(place) if screen.terminal else None)
     return 1 if exit_code and found else 0
+
+
+def _kinds(found: diff.Difference) -> list[tuple[str, Sequence[diff.Row]]]:
+    parts = (found.params, found.metrics, found.code, found.environment, found.artifacts)
+    return list(zip(("params", "metrics", "code", "environment", "artifacts"), parts, strict=True))
 
 
 def _details(place: Repo, runs: Sequence[Run]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
@@ -94,14 +105,7 @@ def _object(found: diff.Difference, runs: Sequence[Run]) -> dict[str, Any]:
             for row in rows
         ]
 
-    return {
-        "runs": [run.id for run in runs],
-        "params": listed(found.params),
-        "metrics": listed(found.metrics),
-        "code": listed(found.code),
-        "environment": listed(found.environment),
-        "artifacts": listed(found.artifacts),
-    }
+    return {"runs": [run.id for run in runs]} | {kind: listed(rows) for kind, rows in _kinds(found)}
 
 
 def _text(place: Repo, screen: output.Screen, found: diff.Difference, runs: Sequence[Run]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from gittrack import output, remote, repo
+from gittrack import forms, output, remote, repo
 from gittrack.commands import common
 from gittrack.errors import GittrackError, NegativeAnswer
 from gittrack.packs import own_packs
@@ -25,9 +25,10 @@ _OLDEST_GIT = (2, 31)
 _SYNCING_GIT = (2, 36)
 
 
-@click.command("doctor")
+@click.command("doctor", cls=common.JsonCommand)
+@common.json_option
 @common.colour_option
-def command(colour: str | None) -> None:
+def command(as_json: str | None, colour: str | None) -> None:
     """Check that everything around is in order.
 
     Looks at git, PATH, the man page, identity, remotes and this repository; exits with 1 if something is wrong."""
@@ -36,10 +37,16 @@ def command(colour: str | None) -> None:
     except GittrackError:
         place = None
     screen = common.screen(place, colour)
+    found = [*_machine(), *(_repository(place) if place else _nothing())]
+    if as_json is not None:
+        facts = [{"state": kind, "what": text, "hint": hint or None} for kind, text, hint in found]
+        screen.print(forms.dump_json(forms.select(facts, as_json) if as_json else facts))
     wrong = 0
     marks = {"ok": output.GREEN, "warn": output.YELLOW, "wrong": output.RED}
-    for kind, text, hint in [*_machine(), *(_repository(place) if place else _nothing())]:
+    for kind, text, hint in found:
         wrong += kind == "wrong"
+        if as_json is not None:
+            continue
         screen.print(f"{screen.paint(f'{kind:>5}', marks[kind])}  {printable(text)}")
         if hint and kind != "ok":
             screen.print(f"       hint: {printable(hint)}")

@@ -6,6 +6,7 @@ import click
 
 from gittrack import output, remote, sync
 from gittrack.commands import common
+from gittrack.errors import DataRefused
 
 
 @click.command("fetch")
@@ -32,5 +33,7 @@ def fetch(where: str | None) -> None:
             output.line(f"{label} {len(runs) - 20} more")
     for error in done.refused:
         common.report(error, label="warning")
-    if not (done.new or done.forwarded or done.joined or done.refused):
+    if done.refused:
+        raise DataRefused(f"{len(done.refused)} run(s) from '{name}' were refused", hint="the others are here")
+    if not (done.new or done.forwarded or done.joined):
         output.warn("already up to date")

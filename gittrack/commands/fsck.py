@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import click
 
-from gittrack import audit, index, output
+from gittrack import audit, forms, index, output
 from gittrack.commands import common
 from gittrack.errors import NegativeAnswer
 from gittrack.terminal import printable
 
 
-@click.command("fsck")
-def command() -> None:
+@click.command("fsck", cls=common.JsonCommand)
+@common.json_option
+def command(as_json: str | None) -> None:
     """Check that every run is sound.
 
     Its record, tree, history and files must agree; exits with 1 if those of one do not. What git checks itself
     (hashes, links) is left to `git fsck`."""
     place = common.open_repo()
     problems = list(audit.check_all(place.git))
-    for ref, problem in problems:
-        output.line(f"{printable(ref)}: {printable(problem)}")
     live, damaged = index.read_live(place.git)
-    for error in damaged:
-        output.line("\n".join(error.lines()))
+    if as_json is not None:
+        facts = [{"ref": ref, "problem": problem} for ref, problem in problems]
+        facts += [{"ref": "", "problem": f"{error.message}: {error.cause}"} for error in damaged]
+        output.line(forms.dump_json(forms.select(facts, as_json) if as_json else facts))
+    else:
+        for ref, problem in problems:
+            output.line(f"{printable(ref)}: {printable(problem)}")
+        for error in damaged:
+            output.line("\n".join(error.lines()))
     if problems or damaged:
         raise NegativeAnswer(
             f"{len({ref for ref, _ in problems}) + len(damaged)} run(s) are not sound",

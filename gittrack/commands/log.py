@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 import click
 
-from gittrack import output
+from gittrack import forms, output
 from gittrack.commands import common
 from gittrack.errors import NotFound
 from gittrack.model import Run
 from gittrack.terminal import printable
 
 
-@click.command("log")
+@click.command("log", cls=common.JsonCommand)
 @click.argument("revision", default="HEAD")
 @click.option("-n", "--max-count", type=click.IntRange(min=0), help="Show at most this many commits.")
+@common.json_option
 @common.colour_option
-def command(revision: str, max_count: int | None, colour: str | None) -> None:
+def command(revision: str, max_count: int | None, as_json: str | None, colour: str | None) -> None:
     """Show the commits of a branch that have runs, with their runs."""
     place = common.open_repo()
     known = common.read_runs(place)
@@ -30,18 +32,21 @@ def command(revision: str, max_count: int | None, colour: str | None) -> None:
             by_commit[run.code.commit].append(run)
     raw = place.git.ask("log", "--format=%H%x00%h%x00%D%x00%s", "--end-of-options", revision)
     lines: list[str] = []
-    shown = 0
+    objects: list[dict[str, Any]] = []
     for line in raw.decode("utf-8", "replace").splitlines():
         oid, short, names, subject = line.split("\0", 3)
         runs = by_commit.pop(oid, [])
         if not runs:
             continue
-        if max_count is not None and shown >= max_count:
+        if max_count is not None and len(objects) >= max_count:
             break
-        shown += 1
+        objects.append({"commit": oid, "subject": subject, "runs": [forms.run_object(run) for run in runs]})
         where = screen.paint(f" ({printable(names)})", output.CYAN) if names else ""
         lines += [f"{screen.paint(short, output.YELLOW)}{where} {printable(subject)}"]
         lines += [f"    {_line(screen, run)}" for run in runs]
+    if as_json is not None:
+        screen.print(forms.dump_json(forms.select(objects, as_json) if as_json else objects))
+        return
     if not lines:
         output.warn(f"no runs on '{revision}'")
     elsewhere = sum(len(runs) for runs in by_commit.values())

@@ -20,8 +20,9 @@ from gittrack.terminal import printable, printable_lines
 @click.command("show", cls=common.JsonCommand)
 @click.argument("runs", nargs=-1, metavar="[RUN|RUN:PATH]...")
 @common.json_option
+@click.option("--format", "template", help="Print by a template, as `ls --format`.")
 @common.colour_option
-def command(runs: tuple[str, ...], as_json: str | None, colour: str | None) -> None:
+def command(runs: tuple[str, ...], as_json: str | None, template: str | None, colour: str | None) -> None:
     """Show a run (by default the newest), or a file in it.
 
     RUN:params.yaml prints a file of the run; RUN:artifacts/ lists a folder."""
@@ -33,6 +34,9 @@ def command(runs: tuple[str, ...], as_json: str | None, colour: str | None) -> N
         named = known.find_path(text)
         if named.path is not None:
             _show_path(place, named, screen)
+            continue
+        if template is not None:
+            screen.print(forms.formatter(template, now=common.now())(named.run))
             continue
         facts = describe(place, named.run)
         if as_json is not None:

@@ -7,18 +7,19 @@ from collections import Counter
 
 import click
 
-from gittrack import journal, output, repo, seal, store
+from gittrack import forms, journal, output, repo, seal, store
 from gittrack.commands import common
 from gittrack.errors import NotFound, UsageError
 from gittrack.model import Run
 from gittrack.terminal import printable
 
 
-@click.command("tag")
+@click.command("tag", cls=common.JsonCommand)
 @click.argument("run", required=False, metavar="[RUN]")
 @click.argument("tags", nargs=-1, metavar="[TAG]...")
 @click.option("-d", "--delete", is_flag=True, help="Take the tags back.")
-def command(run: str | None, tags: tuple[str, ...], delete: bool) -> None:
+@common.json_option
+def command(run: str | None, tags: tuple[str, ...], delete: bool, as_json: str | None) -> None:
     """Add tags to a run, or take them back; or list all tags.
 
     RUN may be tag:old or group:g where several runs are meant."""
@@ -26,6 +27,10 @@ def command(run: str | None, tags: tuple[str, ...], delete: bool) -> None:
     known = common.read_runs(place)
     if run is None:
         counts = Counter(tag for item in known.listing.runs for tag in item.tags)
+        if as_json is not None:
+            facts = [{"tag": tag, "runs": counts[tag]} for tag in sorted(counts)]
+            output.line(forms.dump_json(forms.select(facts, as_json) if as_json else facts))
+            return
         for tag in sorted(counts):
             output.line(f"{printable(tag)}\t{counts[tag]}")
         return

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gittrack.codec import event
+from gittrack.codec import event, record
 from gittrack.errors import DataRefused
 from gittrack.model import Edit, Event, State, fold
 from tests.strategies import edit_lists, edits, events, plain_values, texts
@@ -67,7 +67,7 @@ def test_a_hostile_event_is_refused_by_its_line(line: bytes) -> None:
 @given(
     st.binary(max_size=60)
     | st.dictionaries(st.sampled_from(list(EVENT)), plain_values(texts)).map(
-        lambda changed: event.dump(EVENT | changed).encode()
+        lambda changed: record.dump(EVENT | changed).encode()
     )
 )
 def test_no_bytes_get_anything_but_events_or_a_refusal(raw: bytes) -> None:
@@ -111,6 +111,7 @@ def test_an_edit_of_a_kind_that_is_not_known_changes_nothing() -> None:
         {"name": 5},
         {"group": None},
         {"status": ["finished"]},
+        {"status": "lost"},
         {"note": {"a": 1}},
         {"tag": "best"},
         {"tag": [1]},
@@ -141,7 +142,7 @@ def test_what_is_no_edit_is_refused_by_its_file(raw: bytes) -> None:
 @given(
     st.binary(max_size=60)
     | st.dictionaries(st.sampled_from([*EDIT, *event._EDIT_KEYS]), plain_values(texts)).map(
-        lambda changed: event.dump(EDIT | changed).encode()
+        lambda changed: record.dump(EDIT | changed).encode()
     )
 )
 def test_no_bytes_get_anything_but_an_edit_or_a_refusal(raw: bytes) -> None:

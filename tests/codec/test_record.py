@@ -117,10 +117,13 @@ def test_keys_stand_in_the_order_of_the_format_and_empty_ones_are_left_out() -> 
         more=True,
     )
     facts = record.encode(full)
-    assert list(facts) == (
-        "v id name status created ended duration author host code command params metrics tags group parent project "
-        "job_type note starred deleted artifacts points exit_code seal more"
-    ).split()
+    assert (
+        list(facts)
+        == (
+            "v id name status created ended duration author host code command params metrics tags group parent project "
+            "job_type note starred deleted artifacts points exit_code seal more"
+        ).split()
+    )
     assert facts["metrics"] == {"loss": [0.5, 3, 0.25, 1, 2.0, 0, 0.75, 4, "min"]}
     assert list(facts["code"]) == ["commit", "snapshot", "branch", "dirty"]
     assert list(record.encode(replace(PLAIN, artifact_count=0))) == ["v", "id", "name", "status", "created", "author"]
@@ -187,6 +190,7 @@ HOSTILE = {
     "a step that is infinite": message(metrics={"a": [1, {"$float": "inf"}, *ROW[2:]]}),
     "a step that is no number": message(metrics={"a": [1, {"$float": "nan"}, *ROW[2:]]}),
     "a value that no double holds": message(metrics={"a": [10**400, *ROW[1:]]}),
+    "a duration that is infinite": message(duration={"$float": "inf"}),
     "a duration that no double holds": message(duration=10**400),
     "a tag for a number that is none": message(params={"a": {"$float": "1"}}),
     "a tag for a list": message(params={"a": {"$float": [1]}}),

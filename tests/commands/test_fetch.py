@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from tests.gitcmd import GitRepo
 from tests.runs import complaint, listed, record
 
@@ -70,6 +72,17 @@ def test_plain_git_fetch_with_the_refspec_brings_runs_to_the_next_command(repo: 
     colleague.git("pull", "--quiet")
 
     assert [found["id"] for found in listed(colleague)] == [run]
+
+
+def test_many_commands_at_once_take_in_what_git_fetched(repo: GitRepo, colleague: GitRepo) -> None:
+    ids = record(repo, *({} for _ in range(20)))
+    repo.track("push")
+    colleague.git("fetch", "--quiet", "origin", "+refs/runs/*:refs/gittrack/origin/runs/*")
+
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(lambda _: colleague.track("ls", "--format", "%(id)", check=False), range(8)))
+
+    assert [(each.returncode, each.stderr, sorted(each.stdout.split())) for each in done] == [(0, "", sorted(ids))] * 8
 
 
 def test_nothing_of_the_users_is_touched(repo: GitRepo, colleague: GitRepo) -> None:
