@@ -5,16 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, cast
 
 from gittrack.errors import UsageError
 from gittrack.model import Run
 from gittrack.start import init
 from gittrack.tracker import ActiveRun, active
 from gittrack.views import as_mapping
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 def current() -> ActiveRun:
@@ -54,29 +51,50 @@ def finish(exit_code: int | None = None, quiet: Any = None, **end: Any) -> Run |
     return active[-1].finish(exit_code, quiet, **end) if active else None
 
 
-def track(function: Callable[P, R] | None = None, **options: Any) -> Any:
+def track(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """Decorator: each call of the function is a run; its arguments are params, a returned mapping is the summary.
 
-    `@track` and `@track(tags=["cv"])` both work; the options are those of `init`.
-    An exception is recorded and raised."""
+    `@track` and `@track(tags=["cv"])` both work; the options are those of `init`. A call while a run is open is a
+    child of that run. An exception is recorded and raised."""
     if function is None:
         return functools.partial(track, **options)
-    names = inspect.signature(function)
+    begin = functools.partial(_begin, inspect.signature(function), options)
 
     @functools.wraps(function)
-    def recorded(*args: P.args, **kwargs: P.kwargs) -> R:
-        bound = names.bind(*args, **kwargs)
-        bound.apply_defaults()
-        given = dict(bound.arguments) | as_mapping(options.get("params"))
-        more = {key: value for key, value in options.items() if key != "params"}
-        name = more.pop("name", None) or None
-        with init(params=given, name=name, **more) as run:
-            answer = function(*args, **kwargs)
-            if isinstance(answer, Mapping):
-                run.summary.update(answer)
-            return answer
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        with begin(args, kwargs) as run:
+            return _kept(run, function(*args, **kwargs))
 
-    return recorded
+    @functools.wraps(function)
+    async def recorded_later(*args: Any, **kwargs: Any) -> Any:
+        with begin(args, kwargs) as run:
+            return _kept(run, await cast("Any", function)(*args, **kwargs))
+
+    @functools.wraps(function)
+    def recorded_while_iterated(*args: Any, **kwargs: Any) -> Any:
+        with begin(args, kwargs) as run:
+            return _kept(run, (yield from cast("Any", function)(*args, **kwargs)))
+
+    if inspect.iscoroutinefunction(function):
+        return recorded_later
+    return recorded_while_iterated if inspect.isgeneratorfunction(function) else recorded
+
+
+def _begin(signature: inspect.Signature, options: Mapping[str, Any], args: Any, kwargs: Any) -> ActiveRun:
+    """Starts the run of one call of a tracked function."""
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    given = dict(bound.arguments)
+    if next(iter(given), None) in ("self", "cls"):
+        given.pop(next(iter(given)))
+    more = {"parent": active[-1] if active else None, **options}
+    return init(**{**more, "params": given | as_mapping(options.get("params"))})
+
+
+def _kept(run: ActiveRun, answer: Any) -> Any:
+    if isinstance(answer, Mapping):
+        run.summary.update(answer)
+    return answer
 
 
 def login(*_: Any, **__: Any) -> bool:

@@ -47,6 +47,7 @@ class Status:
     branch: str | None
     changed: tuple[str, ...]
     untracked: tuple[str, ...]
+    submodules: tuple[str, ...] = ()  # with uncommitted work in them
 
 
 def read_status(git: Git) -> Status:
@@ -65,7 +66,7 @@ def read_status(git: Git) -> Status:
     )
     items = os.fsdecode(git.ask(*args)).split("\0")
     head: dict[str, str] = {}
-    changed, untracked = [], []
+    changed, untracked, submodules = [], [], []
     for item in items:
         kind, _, rest = item.partition(" ")
         if kind == "#":
@@ -74,13 +75,17 @@ def read_status(git: Git) -> Status:
         elif kind == "?":
             untracked.append(rest)
         elif kind in ("1", "u"):
-            changed.append(rest.split(" ", 7 if kind == "1" else 9)[-1])
+            fields = rest.split(" ", 7 if kind == "1" else 9)
+            changed.append(fields[-1])
+            if fields[1].startswith("S") and set(fields[1][2:]) & set("MU"):
+                submodules.append(fields[-1])
     oid, name = head.get("branch.oid", "(initial)"), head.get("branch.head", "(detached)")
     return Status(
         commit=None if oid == "(initial)" else Oid(oid),
         branch=None if name == "(detached)" else name,
         changed=tuple(changed),
         untracked=tuple(untracked),
+        submodules=tuple(submodules),
     )
 
 
@@ -140,6 +145,7 @@ def choose(root: Path, status: Status, *, limit: int) -> tuple[list[str], tuple[
         else:
             chosen.append(path)
     omitted += [Omitted(folder, "a virtual environment") for folder in sorted(environments)]
+    omitted += [Omitted(path, "a submodule with uncommitted work in it") for path in status.submodules]
     return chosen, tuple(omitted)
 
 
@@ -195,6 +201,7 @@ def make_snapshot(git: Git, status: Status, *, limit: int) -> tuple[Oid | None, 
     with tempfile.TemporaryDirectory(prefix="snapshot-", dir=home) as folder:
         private = Path(folder)
         env = _private_environment(git, private)
+        _unstage(git, [path for path in status.changed if is_secret(path)], status.commit, env)
         omitted += _fill_index(git, chosen, env)
         tree_oid = Oid(git.ask("write-tree", env=env).decode().strip())
         if status.commit and tree_oid == git.ask("rev-parse", f"{status.commit}^{{tree}}").decode().strip():
@@ -216,6 +223,13 @@ def _private_environment(git: Git, private: Path) -> dict[str, str]:
         "GIT_OBJECT_DIRECTORY": str(private / "objects"),
         "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(git.place.common_dir / "objects"),
     }
+
+
+def _unstage(git: Git, paths: list[str], commit: Oid | None, env: Mapping[str, str]) -> None:
+    """Gives files in the private index the version of the commit: a secret may be staged already."""
+    if paths:
+        args = ("reset", "--quiet", *([commit] if commit else []), "--pathspec-from-file=-", "--pathspec-file-nul")
+        git.ask(*args, input=os.fsencode("\0".join(paths)), env={**env, "GIT_LITERAL_PATHSPECS": "1"})
 
 
 def _fill_index(git: Git, paths: list[str], env: Mapping[str, str]) -> tuple[Omitted, ...]:
@@ -261,6 +275,8 @@ def _store_private(git: Git, private: Path, commit: tree.Object, env: Mapping[st
 
 def patch(git: Git, code: Code) -> bytes:
     """Returns the uncommitted changes as `git diff --binary` shows them, for runs that publish no code."""
-    if not (code.commit and code.snapshot):
+    if not code.snapshot:
         return b""
-    return git.ask("diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", code.commit, code.snapshot)
+    # The plumbing takes no prefixes, colours or context from the user's settings, so that the patch applies.
+    args = ("--binary", "--no-ext-diff", "--no-textconv", code.commit or git.empty_tree, code.snapshot)
+    return git.ask("diff-tree", "-p", *args)

@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,17 +100,42 @@ class Log:
         return 0
 
 
-def run(command: Sequence[str], *, env: Mapping[str, str], log: Log, started: Callable[[int], None]) -> Ended:
-    """Runs a command to its end; raises NotStarted. `started` is called with its pid.
+@contextlib.contextmanager
+def held_signals() -> Iterator[set[signal.Signals]]:
+    """Holds back what people send, until the run is committed; yields the signals that were held back before.
 
-    Signals that were sent to us are passed on; those of the terminal reach the child by themselves."""
+    A scheduler or a second Ctrl-C would otherwise end us between the end of the command and the commit."""
+    numbers = _forwarded()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers | {signal.SIGCHLD})
+    try:
+        yield {signal.Signals(number) for number in before}
+    finally:
+        while signal.sigtimedwait(numbers, 0):
+            pass  # it was for the command, which has ended
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _forwarded() -> set[signal.Signals]:
+    return {getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)}
+
+
+def run(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    log: Log,
+    started: Callable[[int], None],
+    mask: set[signal.Signals],
+) -> Ended:
+    """Runs a command to its end, under `held_signals`; raises NotStarted. `started` is called with its pid.
+
+    Signals that were sent to us are passed on; those of the terminal reach the child by themselves.
+    mask: the signals that the child is to begin with held back."""
     path = shutil.which(command[0], path=env.get("PATH"))
     if path is None:
         if os.sep in command[0] and os.path.exists(command[0]):
             raise NotStarted(126, "it is a folder" if os.path.isdir(command[0]) else "it is not executable")
         raise NotStarted(127, "no such command")
-    numbers = {getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)}
-    old = signal.pthread_sigmask(signal.SIG_BLOCK, numbers | {signal.SIGCHLD})
     # One tap for both where both go to one place, so that lines stay in the order they were written.
     taps = [_Tap(1, log)] if _is_same_file(1, 2) else [_Tap(1, log), _Tap(2, log)]
     try:
@@ -120,23 +145,21 @@ def run(command: Sequence[str], *, env: Mapping[str, str], log: Log, started: Ca
             env=env,
             stdout=taps[0].child_end,
             stderr=taps[-1].child_end,
-            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, old),  # noqa: PLW1509 - no thread runs yet
+            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, mask),  # noqa: PLW1509 - no thread runs yet
         )
     except OSError as exc:
         for tap in taps:
             tap.abandon()
-        signal.pthread_sigmask(signal.SIG_SETMASK, old)
         code = 127 if isinstance(exc, FileNotFoundError) else 126
         raise NotStarted(code, exc.strerror or str(exc)) from exc
     for tap in taps:
         tap.start()
     started(process.pid)
     try:
-        _wait(process, numbers, taps)
+        _wait(process, _forwarded(), taps)
     finally:
         for tap in taps:
             tap.finish()
-        signal.pthread_sigmask(signal.SIG_SETMASK, old)
     code = process.returncode
     if code < 0:
         with contextlib.suppress(ValueError):

@@ -96,8 +96,10 @@ def run(arguments: list[str]) -> int:
         click.echo(exc.format_message(), err=True)
         return 2
     except click.UsageError as exc:
-        message, _, hint = exc.format_message().rstrip(".").partition("\nhint: ")
-        where = exc.ctx.command_path if exc.ctx else "git track"
+        said, _, near = exc.format_message().rstrip(".)").partition("Did you mean ")
+        message, _, hint = said.rstrip(". (").partition("\nhint: ")
+        hint = f"did you mean {near}" if near else hint
+        where = exc.ctx.command_path if exc.ctx else " ".join(["git track", *arguments[:1]])
         _print([f"error: {message[:1].lower()}{message[1:]}", f"hint: {hint or f'see `{where} -h`'}"])
         return 2
     except click.ClickException as exc:

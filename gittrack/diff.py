@@ -43,7 +43,10 @@ def rows(each: Sequence[Mapping[str, Any]]) -> tuple[tuple[Row, ...], int]:
     """Returns a row for each name whose value differs between the mappings, and how many do not."""
     names = sorted({name for one in each for name in one})
     made = [Row(name, tuple(one.get(name) for one in each)) for name in names]
-    differing = tuple(row for row in made if not _all_same(row.values))
+    # A value of None is another thing than no value.
+    differing = tuple(
+        row for row in made if not (_all_same(row.values) and _all_same([row.name in one for one in each]))
+    )
     return differing, len(made) - len(differing)
 
 

@@ -11,11 +11,32 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gittrack import journal
+from gittrack.codec import frame, tree
 from gittrack.codec import history as history_codec
 from gittrack.model import Artifact, Column, Event, Goal, History, Metric
+
+
+class Last(NamedTuple):
+    """The value of a metric that was logged last, which the table cannot tell where steps go back."""
+
+    time: float
+    value: float
+    step: int
+
+
+# What a note of the journal must have, by its kind.
+_NEEDS: dict[str, dict[str, Any]] = {
+    "params": {"v": dict},
+    "state": {"v": dict},
+    "count": {"v": dict},
+    "event": {"key": str},
+    "metric": {"name": str, "goal": str},
+    "summary": {"key": str, "value": (int, float)},
+    "artifact": {"path": str, "file": str, "size": int, "sha256": str},
+}
 
 
 @dataclass(slots=True)
@@ -34,6 +55,7 @@ class Draft:
     child: dict[str, Any] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     history: History | None = None
+    lasts: dict[str, Last] = field(default_factory=dict)
     last_time: float = 0.0
 
 
@@ -48,13 +70,38 @@ def draft(live: journal.Live) -> Draft:
         points += [(step, int(time * 1000), rank, names, cells) for step, time, names, cells in item.points]
         if item.points:
             made.last_time = max(made.last_time, item.points[-1][1])
+        for name, last in _lasts(item).items():
+            made.lasts[name] = max(made.lasts.get(name, last), last, key=lambda one: one.time)
         made.counts["corrupt"] = made.counts.get("corrupt", 0) + item.corrupt
     notes = [note for item in live.journals.values() for note in item.notes]
-    for note in sorted(notes, key=lambda note: note.get("t", 0)):
+    sound = [note for note in notes if _is_sound(note)]
+    made.counts["corrupt"] = made.counts.get("corrupt", 0) + len(notes) - len(sound)
+    for note in sorted(sound, key=lambda note: note["t"]):
         _take(made, note, live.folder)
-        made.last_time = max(made.last_time, note.get("t", 0))
+        made.last_time = max(made.last_time, note["t"])
     made.history = history_codec.build(points, ranked=ranked) if points else None
     return made
+
+
+def _is_sound(note: Mapping[str, Any]) -> bool:
+    """Tells whether a note has what its kind needs; one of a kind from the future has."""
+    kind = str(note.get("k"))
+    needs: dict[str, Any] = {"t": (int, float), **_NEEDS.get(kind, {})}
+    if not all(isinstance(note.get(key), kinds) for key, kinds in needs.items()):
+        return False
+    if kind == "artifact":
+        return note["file"].isdigit() and tree.why_refused(note["path"]) is None
+    return kind != "count" or all(isinstance(count, int) for count in note["v"].values())
+
+
+def _lasts(item: frame.Journal) -> dict[str, Last]:
+    """Returns what a process logged last of each metric; its clock may have gone back, so its order counts."""
+    newest = {point[2]: at for at, point in enumerate(item.points)}
+    found: dict[str, Last] = {}
+    for at in sorted(newest.values()):
+        step, time, names, cells = item.points[at]
+        found.update({name: Last(time, cell, step) for name, cell in zip(names, cells, strict=True)})
+    return found
 
 
 def _take(made: Draft, note: Mapping[str, Any], folder: Path) -> None:
@@ -64,7 +111,7 @@ def _take(made: Draft, note: Mapping[str, Any], folder: Path) -> None:
         changed = merge_params(made.params, note["v"])
         made.events += [Event(note["t"], path, value, None, "param") for path, value in changed]
     elif kind == "event":
-        made.events.append(Event(note["t"], note["key"], note["value"], note.get("step"), note.get("kind", "text")))
+        made.events.append(Event(note["t"], note["key"], note.get("value"), note.get("step"), note.get("kind", "text")))
     elif kind == "metric":
         made.goals[note["name"]] = note["goal"]
     elif kind == "summary":
@@ -135,14 +182,21 @@ def _same(a: Any, b: Any) -> bool:
 # Metrics ------------------------------------------------------------------------------------------------------------
 
 
-def summarise(history: History | None, goals: Mapping[str, Goal], summaries: Mapping[str, float]) -> dict[str, Metric]:
-    """Returns the summary of every metric, sorted by name."""
+def summarise(
+    history: History | None,
+    goals: Mapping[str, Goal],
+    summaries: Mapping[str, float],
+    lasts: Mapping[str, Last] | None = None,
+) -> dict[str, Metric]:
+    """Returns the summary of every metric, sorted by name; without `lasts`, what is newest in the table is last."""
     found: dict[str, Metric] = {}
     columns = history.columns if history else {}
     for name in sorted({*columns, *summaries}, key=lambda name: name.encode("utf-8", "replace")):
         goal = _goal(name, goals)
         if history and name in columns:
             metric = _summarise_column(columns[name], history, goal)
+            if lasts and name in lasts:
+                metric = replace(metric, last=lasts[name].value, step=lasts[name].step)
         else:
             value = summaries[name]
             step = history.steps[-1] if history and len(history.steps) else 0

@@ -1,7 +1,7 @@
 """How a run ends when nobody ends it.
 
 An interpreter that exits, is interrupted or is terminated ends its runs with the status that fits; a forked child
-writes on, in a journal of its own. Nothing of the user's is lost: hooks are not touched, handlers of theirs are kept."""
+writes on, in a journal of its own. Nothing of the user's is lost: hooks are not touched, their handlers are kept."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def watch() -> None:
         return
     _watching.add("exit")
     atexit.register(_finish_all)
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001 - init may run in a thread
     while frame and frame.f_back:
         frame = frame.f_back
     _first[:] = [frame] if frame else []

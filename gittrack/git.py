@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
 from gittrack.errors import DataRefused, GitFailed, NotARepository
-from gittrack.refname import Kind, Oid
+from gittrack.refname import Kind, Oid, is_oid
 
 # Internal calls run nobody's hooks, start no daemon and no gc, and wait for locks instead of failing.
 _SETTINGS = (
@@ -168,12 +168,16 @@ class Git:
         lines = self.ask("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).decode("utf-8", "replace")
         return [Ref(name, Oid(oid)) for oid, _, name in (line.partition(" ") for line in lines.splitlines())]
 
-    def messages(self, prefix: str) -> Iterator[tuple[Ref, bytes]]:
-        """Yields each ref below `prefix` that names a commit, with the commit's message.
+    def messages(self, prefix: str) -> Iterator[tuple[Ref, bytes | None]]:
+        """Yields each ref below `prefix` that names a commit, with the commit's message; None where it is missing.
 
         One process for all of them; the size stands before the text, so a text can hold anything."""
         form = "--format=%(objecttype) %(objectname) %(refname) %(contents:size)%0a%(contents)"
-        raw = self.ask("for-each-ref", form, prefix)
+        done = self.run("for-each-ref", form, prefix)
+        if done.returncode:  # an object is missing, and then git lists none
+            yield from self._messages_one_by_one(prefix)
+            return
+        raw = done.stdout
         at = 0
         while at < len(raw):
             end = raw.index(b"\n", at)
@@ -183,10 +187,23 @@ class Git:
                 yield Ref(name.decode("utf-8", "replace"), Oid(oid.decode())), raw[end + 1 : at]
             at += 1
 
+    def _messages_one_by_one(self, prefix: str) -> Iterator[tuple[Ref, bytes | None]]:
+        with self.objects() as objects:
+            for ref in self.refs(prefix):
+                found = objects.read(ref.oid)
+                if found is None:
+                    yield ref, None
+                elif found[1] == "commit":
+                    yield ref, found[2].partition(b"\n\n")[2]
+
     def resolve(self, revision: str) -> Oid | None:
         """Returns the commit that git's own revision syntax names, or None."""
-        done = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}")
-        return Oid(done.stdout.decode().strip()) if done.returncode == 0 else None
+        try:
+            done = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}")
+        except ValueError:  # no command line can hold it
+            return None
+        found = done.stdout.decode("utf-8", "replace").strip()
+        return Oid(found) if done.returncode == 0 and is_oid(found) else None
 
     def commit_time(self, oid: Oid) -> int:
         """Returns the commit date of a commit in Unix seconds; a commit never changes, so it is asked for once."""

@@ -68,6 +68,8 @@ def read(git: Git, *, deleted: bool = False, refs: Iterable[Ref] | None = None) 
         if run_id is None:
             continue
         try:
+            if message is None:
+                raise record.refused(run_id, "its commit is missing", "see `git track fsck`")
             run = record.decode_message(message, run=run_id, oid=ref.oid)
         except DataRefused as exc:
             damaged.append(exc)

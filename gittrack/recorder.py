@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 from gittrack import journal, values
 from gittrack.codec import frame
@@ -36,22 +36,20 @@ def say(text: str) -> None:
         sys.stderr.flush()
 
 
-P = ParamSpec("P")
-R = TypeVar("R")
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def harmless(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R | None]:
+def harmless(method: Method) -> Method:
     """Makes a method of a recorder that never raises: training goes on, and what was dropped is counted and said."""
 
     @functools.wraps(method)
-    def safe(self: Any, *args: P.args, **kwargs: P.kwargs) -> R | None:
+    def safe(self: Recorder, *args: Any, **kwargs: Any) -> Any:
         try:
             return method(self, *args, **kwargs)
         except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
             self._call_failed(method.__name__, exc)
-            return None
 
-    return safe
+    return cast("Method", safe)
 
 
 class _Schema:
@@ -228,19 +226,19 @@ class Recorder:
                 numbers, simple = {}, False
             simple = self._looks_fast(value) and simple
             numbers[name] = number
-        key = tuple(data) if simple and not others and tuple(data) == tuple(numbers) else None
+        key = tuple(data) if simple and not others and tuple(data) == tuple(numbers) else ()
         self._put_points(now, at, numbers, key=key)
         for name, value in others:
             self._put(self._event(now, name, value, at), what="an event")
         if commit is not False:
             self._step = at + 1
 
-    def _put_points(self, now: float, at: int, numbers: dict[str, float], *, key: tuple[Any, ...] | None = None) -> None:
+    def _put_points(self, now: float, at: int, numbers: dict[str, float], *, key: tuple[Any, ...] = ()) -> None:
         """Writes one row of numbers, in parts if it is a wide one."""
         for first in range(0, len(numbers), _MAX_NAMES):
             part = dict(itertools.islice(numbers.items(), first, first + _MAX_NAMES))
             names, cells = tuple(part), tuple(part.values())
-            schema = self._schema(key if key and len(key) == len(names) else names, names)
+            schema = self._schema(key if len(key) == len(names) else names, names)
             if self._append(schema.pack(now, at, cells)):
                 schema.last = cells
                 self._order = schema.order = self._order + 1

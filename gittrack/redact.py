@@ -15,14 +15,17 @@ _SECRET = re.compile(
     r"auth[-_]?token|access[-_]?token|bearer|client[-_]?secret)$",
     re.IGNORECASE,
 )
-# … and under these only what is long enough for one: `--cls-token [CLS]` is none.
+# … and under these only what is long enough for one, and no word of a tokenizer: `<|endoftext|>` is none.
 _MAYBE_SECRET = re.compile(r"(^|[-_.])(token|credentials?|pat)$", re.IGNORECASE)
+_SPECIAL = re.compile(r"<.*>|\[.*\]", re.DOTALL)
 _TOKENS = re.compile(
-    r"(?<![A-Za-z0-9])"  # `mask-rcnn-…` has no `sk-` key in it
-    r"(gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{20,}"
-    r"|sk-(?=[A-Za-z0-9_-]*[0-9])(?=[A-Za-z0-9_-]*[A-Za-z0-9]{16})[A-Za-z0-9_-]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|AKIA[0-9A-Z]{16}|ASIA[0-9A-Z]{16}"
+    r"((?<![A-Za-z0-9])(?:"  # `mask-rcnn-…` has no `sk-` key in it
+    r"gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{20,}"
+    r"|sk-(?=[A-Za-z0-9_-]*[0-9])(?=[A-Za-z0-9_-]*[A-Za-z0-9]{16})[A-Za-z0-9_-]{20,}"  # `sk-learn-…` is none
+    r"|xox[abprs]-[A-Za-z0-9-]{10,}|AKIA[0-9A-Z]{16}|ASIA[0-9A-Z]{16}"
     r"|AIza[0-9A-Za-z_-]{35}|ya29\.[0-9A-Za-z_-]{20,}|npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{40,}"
-    r"|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}|-----BEGIN [A-Z ]*PRIVATE KEY-----)"
+    r"|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,})"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[\s\S]{0,20000}?-----END [A-Z ]*PRIVATE KEY-----)?)"
 )
 _URL_USER = re.compile(r"(?<=://)[^/?#\s]+@")
 
@@ -48,7 +51,9 @@ def is_secret(name: str, value: str) -> bool:
     """Tells whether the value of an option or param of this name is a secret."""
     if _SECRET.search(name):
         return bool(value)
-    return bool(_MAYBE_SECRET.search(name)) and len(value) >= _MIN_TOKEN and not value.isspace()
+    if not _MAYBE_SECRET.search(name) or len(value) < _MIN_TOKEN:
+        return False
+    return not value.isspace() and not _SPECIAL.fullmatch(value)
 
 
 def command(argv: Iterable[str]) -> tuple[list[str], int]:

@@ -18,7 +18,7 @@ from gittrack.codec import event as event_codec
 from gittrack.codec import history as history_codec
 from gittrack.codec import manifest, tree, yaml12
 from gittrack.codec.tree import Entry, Object
-from gittrack.draft import Draft, draft, has_room, merge_params, summarise
+from gittrack.draft import Draft, Last, draft, has_room, merge_params, summarise
 from gittrack.errors import DataRefused, GittrackError
 from gittrack.git import Git, RefMoved
 from gittrack.model import Code, Event, Metric, Run, State, fold
@@ -114,12 +114,14 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
             before = store.read_detail(objects, run, tip, oid_bytes=git.place.oid_bytes)
             _continue(made, facts, before)
             files |= before.files
-        parents, parent_time, edits = [tip], before.commit.time, before.edits
+        # The code that it went on with comes along, unless the earlier commit brings it.
+        parents = [tip, *(oid for oid in parents if not git.is_ancestor(oid, tip))]
+        parent_time, edits = max(before.commit.time, parent_time), before.edits
     params = yaml12.fitting(made.params)
     if len(params) < len(made.params):  # no reader would take the rest
         facts["dropped"] = (facts.get("dropped") or 0) + len(made.params) - len(params)
         made.params = dict(params)
-    metrics = summarise(made.history, made.goals, made.summaries)
+    metrics = summarise(made.history, made.goals, made.summaries, made.lasts)
     edits, edit_files = _live_edits(live.folder, edits)
     base = manifest.base_state(facts)
     state = fold(base, edits)
@@ -244,6 +246,7 @@ def _continue(made: Draft, facts: dict[str, Any], before: store.Detail) -> None:
             made.goals.setdefault(name, metric.goal)
         if metric.summary is not None:
             made.summaries.setdefault(name, metric.summary)
+        made.lasts.setdefault(name, Last(0.0, metric.last, metric.step))
     kept = {item.path: item for item in before.artifacts()}
     for path in [path for path in made.artifacts if not has_room(path, kept)]:
         del made.artifacts[path], made.sources[path]
@@ -312,7 +315,7 @@ def preview(live: journal.Live) -> Run:
     """Returns a run that has no commit yet, as a listing shows it."""
     made = draft(live)
     facts = _facts(live.header, made, live)
-    metrics = summarise(made.history, made.goals, made.summaries)
+    metrics = summarise(made.history, made.goals, made.summaries, made.lasts)
     code = manifest.read_code(live.header.get("code"))
     run = _describe(RunId(live.header["id"]), facts, made, metrics, code, "")
     edits, _ = _live_edits(live.folder, ())

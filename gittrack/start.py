@@ -32,7 +32,7 @@ RUN_VARIABLE = "GITTRACK_RUN"
 _KNOWN_ELSEWHERE = frozenset(
     (
         "settings config_exclude_keys config_include_keys allow_val_change save_code tensorboard sync_tensorboard "
-        "monitor_gym force anonymous resume_from fork_from magic dir space_id"
+        "monitor_gym force anonymous magic dir space_id"
     ).split()
 )
 _said: set[str] = set()
@@ -70,10 +70,10 @@ def init(
     `"must"`, `"allow"`, `"auto"` or True as in W&B. mode: `"disabled"` records nothing.
     A run that was not finished is finished first, unless `reinit="create_new"` or `parent` is given.
     Raises UsageError if `track.dirty` is `refuse` and the work tree is dirty, NotFound if `resume` names no run."""
-    for key in others:
-        if key not in _KNOWN_ELSEWHERE:
+    for key, value in others.items():
+        if key not in _KNOWN_ELSEWHERE and value is not None:
             _warn_once(f"init:{key}", f"init() does not know '{key}'; it is left out")
-    if reinit == "return_previous" and active:
+    if reinit in ("return_previous", False) and active:
         return active[-1]
     if parent is None and reinit != "create_new":
         for open_run in [run for run in active if not run.ended]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gittrack import remote, store
 from gittrack.codec import record
-from gittrack.errors import DataRefused, GittrackError
+from gittrack.errors import DataRefused, GitFailed, GittrackError
 from gittrack.git import Git, Objects, RefMoved, Update
 from gittrack.model import Code, fold
 from gittrack.refname import LOCAL, RUNS, Oid, RunId, mirror_prefix, run_of, run_ref
@@ -102,7 +102,9 @@ def _take(git: Git, objects: Objects, run: RunId, theirs: Oid) -> str:
     except DataRefused as exc:
         raise _named(run, exc) from exc
     for _ in range(_ATTEMPTS):
-        ours = store.current_tip(git, run)
+        ours = git.resolve(run_ref(run))
+        if ours is None:
+            raise record.refused(run, "its commit is missing here", "see `git track fsck`")
         choice = decide(git, ours, theirs)
         if choice == "keep":
             return choice
@@ -169,10 +171,17 @@ def unpushed(git: Git, name: str) -> list[tuple[RunId, Oid]]:
     found = []
     for run, tip in _own(git).items():
         there = seen.get(run)
-        if there == tip or (there and git.count(tip, without=there) == 0):
+        if there == tip or (there and not _has_more(git, tip, there)):
             continue
         found.append((run, tip))
     return found
+
+
+def _has_more(git: Git, tip: Oid, there: Oid) -> bool:
+    try:
+        return git.count(tip, without=there) > 0
+    except GitFailed:  # one of them is missing here, or is no commit: a push tells
+        return True
 
 
 def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]]) -> Pushed:

@@ -270,7 +270,8 @@ class ActiveRun(Recorder):
         with self._lock:
             if self._done:
                 return self.sealed
-            exit_code = int(exit_code) if isinstance(exit_code, int) else None if exit_code is None else 1
+            given: Any = exit_code
+            exit_code = int(given) if isinstance(given, int) else None if given is None else 1
             status = status or ("failed" if exit_code else "finished")
             end = {"status": status, "exit_code": exit_code, **end}
             if self._counts:

@@ -112,6 +112,7 @@ def test_what_is_not_found_names_what_is_near() -> None:
         find("calm-herron-42")
     assert error.value.lines() == [
         "error: no run is called 'calm-herron-42'",
+        "cause: none of 4 run(s) has this id, name or commit",
         "hint: did you mean calm-heron-42?",
     ]
 
@@ -175,6 +176,26 @@ def test_any_text_names_a_run_or_is_an_error_of_ours(text: str) -> None:
     assert found or error
     assert error is None or error.exit_code in (2, 3)
     assert all(line == printable(line) for line in (error.lines() if error else ()))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("id", "rabcd11111111"), ("name", "twin"), ("group", "g"), ("code", HEAD), ("code.commit", HEAD)),
+        *(("code.branch", None), ("dirty", False), ("code.dirty", False), ("starred", False), ("tags", "")),
+        *(("params.lr", None), ("metrics.val/acc", 0.1), ("metrics.val/acc.max", 0.9), ("metrics.val/acc.goal", None)),
+        *(("metrics.none", None), ("metrics.none.max", None), ("metrics.val/acc.best", 0.9)),
+    ],
+)
+def test_a_field_goes_by_the_name_that_columns_use(field: str, value: object) -> None:
+    assert query.field_of(MIDDLE, field) == value
+
+
+@pytest.mark.parametrize("field", ["colour", "", "params", "metrics", "code.tree", "tag", "id "])
+def test_a_field_that_no_run_can_have_is_an_error_that_lists_them(field: str) -> None:
+    with pytest.raises(UsageError) as error:
+        query.field_of(MIDDLE, field)
+    assert "params.X" in str(error.value.hint)
 
 
 FIELDS = st.sampled_from(

@@ -32,7 +32,7 @@ def command(as_json: str | None) -> None:
     if problems or damaged:
         raise NegativeAnswer(
             f"{len({ref for ref, _ in problems}) + len(damaged)} run(s) are not sound",
-            hint="`git track pull` brings sound copies back",
+            hint="where a remote has a sound copy, `git update-ref -d REF` and `git track pull` bring it back",
         )
     total = len(index.read(place.git, deleted=True).runs)
     output.warn(f"{total} run(s) are sound" + (f", {len(live)} of them being recorded" if live else ""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -64,7 +65,8 @@ def command(
     except OSError as exc:
         raise NotRecorded("cannot record a run here", cause=f"'{exc.filename}': {exc.strerror}") from exc
     run.log_params(given)
-    return _record(run, list(command), metric_files, artifacts)
+    with child.held_signals() as mask:
+        return _record(run, list(command), metric_files, artifacts, mask=mask)
 
 
 def begin(place: repo.Repo, wanted: dict[str, Any], command: tuple[str, ...], *, detached: bool = False) -> ActiveRun:
@@ -89,13 +91,20 @@ def _params(command: tuple[str, ...], params: tuple[str, ...]) -> dict[str, Any]
     return {key: value_of(value) for key, value in child.options_of(command).items()} | common.assignments(params)
 
 
-def _record(run: ActiveRun, command: list[str], metric_files: tuple[str, ...], artifacts: tuple[str, ...]) -> int:
+def _record(
+    run: ActiveRun,
+    command: list[str],
+    metric_files: tuple[str, ...],
+    artifacts: tuple[str, ...],
+    *,
+    mask: set[signal.Signals],
+) -> int:
     before = {file: _stamp(Path(file)) for file in metric_files}
     log = child.Log(run.folder / "output.log")
     env = {**os.environ, start.RUN_VARIABLE: run.id}
     sys.stdout.flush()
     try:
-        ended = child.run(command, env=env, log=log, started=lambda _pid: run.start_syncing())
+        ended = child.run(command, env=env, log=log, started=lambda _pid: run.start_syncing(), mask=mask)
     except child.NotStarted as exc:
         log.close()
         run.finish(exit_code=exc.exit_code, quiet=True, status="failed", error=f"could not be started: {exc.reason}")

@@ -104,7 +104,15 @@ def test_whatever_an_artifact_says_of_itself_is_text(facts: dict[str, Any]) -> N
 def test_run_yaml_has_its_keys_in_their_order_and_none_without_a_value() -> None:
     given_facts = dict.fromkeys(reversed(manifest.RUN_KEYS), "x") | {"unknown": 1}
     assert list(yaml.safe_load(manifest.encode_run(given_facts))) == manifest.RUN_KEYS
-    empty: dict[str, Any] = {"id": "r1", "tags": [], "notes": (), "seeds": {}, "group": None, "exit_code": 0, "name": ""}
+    empty: dict[str, Any] = {
+        "id": "r1",
+        "tags": [],
+        "notes": (),
+        "seeds": {},
+        "group": None,
+        "exit_code": 0,
+        "name": "",
+    }
     assert manifest.encode_run(empty) == b'format: 1\nid: r1\nname: ""\nexit_code: 0\n'
 
 

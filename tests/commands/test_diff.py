@@ -83,7 +83,7 @@ def test_the_machine_forms(repo: GitRepo) -> None:
     assert json.loads(repo.track("diff", "--json=params", "one", "two").stdout) == {"params": found["params"]}
     head, rule, *rows = repo.track("diff", "--md", "one", "two").stdout.splitlines()
     assert (head, rule) == ("|  | one | two |", "| --- | --- | --- |")
-    assert "| lr | 0.1 | 0.2 |" in rows
+    assert "| params.lr | 0.1 | 0.2 |" in rows
 
 
 def test_code_is_the_patch_between_the_exact_code_of_both(repo: GitRepo) -> None:

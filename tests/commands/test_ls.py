@@ -255,11 +255,13 @@ def test_colour_is_for_terminals_and_for_who_asks(repo: GitRepo) -> None:
 
     assert "\x1b[" not in repo.track("ls").stdout
     assert "\x1b[33m" in repo.track("ls", "--color", "always").stdout
-    repo.git("config", "color.ui", "always")
-    assert "\x1b[33m" in repo.track("ls").stdout
-    assert "\x1b[" not in repo.track("ls", "--color=never").stdout
-    repo.git("config", "color.track", "false")
-    assert "\x1b[" not in repo.track("ls").stdout
+    for setting in ("color.ui", "color.track"):
+        repo.git("config", setting, "false")
+        _, output = on_a_terminal(["env", "TERM=xterm", "git", "track", "ls"], cwd=repo.path)
+        assert b"\x1b[" not in output
+        repo.git("config", setting, "always")
+    _, output = on_a_terminal(["env", "TERM=xterm", "NO_COLOR=1", "git", "track", "ls"], cwd=repo.path)
+    assert b"\x1b[33m" in output, "git's own setting says always"
 
 
 def test_a_terminal_gets_colour_and_the_pager_only_when_it_is_short(repo: GitRepo) -> None:

@@ -182,6 +182,30 @@ def test_a_signal_sent_to_git_track_reaches_the_command(repo: GitRepo, name: str
     assert listed(repo)[0]["exit_code"] == 7
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_signals_after_the_command_ended_do_not_stop_the_commit(repo: GitRepo, name: str) -> None:
+    (repo.path.parent / "slow.json").write_text("[" + '{"m": 1},' * 200_000 + '{"m": 2}]', encoding="utf-8")
+    process = subprocess.Popen(
+        ["git-track", "run", "--metrics", "m.json", "--", "sh", "-c", "cp ../slow.json m.json; echo $$"],
+        cwd=repo.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout
+    child = int(process.stdout.readline())
+    while Path("/proc", str(child)).exists():
+        time.sleep(0.01)
+    while not repo.refs("refs/runs/") and process.poll() is None:  # while it reads the metrics and commits
+        process.send_signal(signal.Signals[name])
+        time.sleep(0.02)
+    _, err = process.communicate()
+
+    assert b"Traceback" not in err
+    [found] = listed(repo)
+    assert (found["status"], found["metrics"]["m"]["count"]) == ("finished", 200_001)
+
+
 def test_sigterm_to_git_itself_ends_the_command_and_the_run(repo: GitRepo) -> None:
     process = subprocess.Popen(
         ["git", "track", "run", "--", "sh", "-c", "echo ready; exec sleep 30"],
