@@ -145,7 +145,7 @@ def run(
             env=env,
             stdout=taps[0].child_end,
             stderr=taps[-1].child_end,
-            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, mask),  # noqa: PLW1509 - no thread runs yet
+            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, mask),  # noqa: PLW1509 - no thread runs now
         )
     except OSError as exc:
         for tap in taps:

@@ -17,6 +17,7 @@ from typing import Any
 
 from gittrack.codec import frame
 from gittrack.errors import DataRefused
+from gittrack.git import sync_file
 from gittrack.refname import is_run_id
 from gittrack.settings import host_name
 
@@ -202,6 +203,7 @@ class Writer:
     def __init__(self, folder: Path, *, rank: int | None = None, shared: bool = False) -> None:
         self.folder = folder
         self.fd = -1
+        self.unsynced: list[Path] = []  # files that a note will name
         if shared:
             self._join()
         else:
@@ -256,14 +258,14 @@ class Writer:
 
     def sync(self) -> None:
         """Makes what was appended survive a power cut; raises OSError."""
+        while self.unsynced:
+            file = self.unsynced.pop(0)
+            for path in (file, file.parent):
+                sync_file(path)
         (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(self.fd)
         if not self._named:
             for folder in (self.folder, self.folder.parent):
-                fd = os.open(folder, os.O_RDONLY)
-                try:
-                    os.fsync(fd)
-                finally:
-                    os.close(fd)
+                sync_file(folder)
             self._named = True
 
     def close(self) -> None:

@@ -157,7 +157,10 @@ def _disabled(wanted: Mapping[str, Any], params: Mapping[str, Any]) -> ActiveRun
     """Returns a run that works like any other and leaves nothing behind."""
     import tempfile  # noqa: PLC0415 - only here
 
-    folder = Path(tempfile.mkdtemp(prefix="gittrack-disabled-"))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="gittrack-disabled-"))
+    except OSError:  # no room anywhere
+        folder = Path(os.devnull)
     header = {**wanted, "id": repo.new_id(), "name": wanted.get("name") or "disabled", "created": time.time()}
     run = ActiveRun(Repo(None), folder, header, attached=True, params=params)  # type: ignore[arg-type]
     atexit.register(_remove, folder)

@@ -39,7 +39,7 @@ def printable_lines(text: str) -> str:
 
 
 def printable_json(text: str) -> str:
-    """Returns JSON with every unsafe character but its line breaks written as JSON's own escape: the value is the same."""
+    """Returns JSON with every unsafe character but line breaks written as JSON's own escape: the value is the same."""
     return text if text.isascii() and "\x7f" not in text else _UNSAFE.sub(_escape_json, text)
 
 

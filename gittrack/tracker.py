@@ -238,6 +238,8 @@ class ActiveRun(Recorder):
                     for line in exc.lines():
                         say(line)
                     continue
+                if self._writer:
+                    self._writer.unsynced.append(self.folder / "files" / item["file"])
                 tags = [aliases] if isinstance(aliases, str) else list(aliases)
                 plain, _ = self._plain(metadata, "metadata") if metadata else (None, [])
                 about = {"name": name, "type": type, "aliases": tags, "metadata": plain, "step": step}

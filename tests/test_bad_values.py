@@ -55,7 +55,9 @@ run = gt.init()
 
 def recorded(repo: GitRepo, script: str, *, said: int | None = None) -> Recorded:
     """Runs a script that hands over something odd; it must come to its end, and its run must be sound."""
-    done = repo.python(PRELUDE + textwrap.dedent(script) + "\ngt.log({'after': 1.0}, step=0)\nprint('came to its end')\n")
+    done = repo.python(
+        PRELUDE + textwrap.dedent(script) + "\ngt.log({'after': 1.0}, step=0)\nprint('came to its end')\n"
+    )
     assert done.stdout == "came to its end\n"
     assert "Traceback" not in done.stderr
     if said is not None:
@@ -133,9 +135,7 @@ def test_numpys_scalars_are_numbers(repo: GitRepo) -> None:
         """,
     )
     names = ("f64", "f32", "f16", "i", "b", "zero-d", "one")
-    assert [found.points(name)[2] for name in names] == [
-        (2, value) for value in (0.1, 0.5, 0.5, 7.0, 1.0, 2.5, 3.5)
-    ]
+    assert [found.points(name)[2] for name in names] == [(2, value) for value in (0.1, 0.5, 0.5, 7.0, 1.0, 2.5, 3.5)]
     assert found.texts("array") == [[0, 1, 2]]
     assert found.texts("big") == ["<ndarray (100, 100) float64>"]
     assert found.params["np"] == {"lr": 0.5, "n": 3, "shape": [1, 2]}
@@ -164,10 +164,30 @@ def test_a_call_that_has_one_bad_value_keeps_the_others(repo: GitRepo) -> None:
 
 
 def test_names_with_anything_in_them_are_kept_apart(repo: GitRepo) -> None:
-    names = ["a/b/c", "a b", " a", "a ", "ä", "日本", "-x", "x: y", "#", "'", '"', "a\tb", "a\nb", "a\x00b", "\x1b[31m", "..", ""]
+    names = [
+        "a/b/c",
+        "a b",
+        " a",
+        "a ",
+        "ä",
+        "日本",
+        "-x",
+        "x: y",
+        "#",
+        "'",
+        '"',
+        "a\tb",
+        "a\nb",
+        "a\x00b",
+        "\x1b[31m",
+        "..",
+        "",
+    ]
     found = recorded(repo, f"for value, name in enumerate({names!r}): gt.log({{name: value}})", said=0)
     stored = {"\t": "\\x09", "\n": "\\x0a", "\x00": "\\x00", "\x1b": "\\x1b"}
-    expected = {"".join(stored.get(char, char) for char in name) or "(empty)": value for value, name in enumerate(names)}
+    expected = {
+        "".join(stored.get(char, char) for char in name) or "(empty)": value for value, name in enumerate(names)
+    }
     assert {name: metric["last"] for name, metric in found.metrics.items() if name != "after"} == expected
     for name, value in expected.items():
         assert found.values(name) == [float(value)]
@@ -280,7 +300,7 @@ def test_a_value_that_is_too_large_for_the_journal_is_cut_and_said(repo: GitRepo
     found = recorded(
         repo,
         """
-        gt.log({"a": 1.0, "text": "x" * 3_000_000, "list": list(range(1_000_000)), "b": 2.0})
+        gt.log({"a": 1.0, "text": "x" * 3_000_000, "list": list(range(100_000)), "b": 2.0})
         gt.log({"texts": ["y" * 60_000] * 100, "c": 3.0})
         """,
     )
@@ -288,11 +308,11 @@ def test_a_value_that_is_too_large_for_the_journal_is_cut_and_said(repo: GitRepo
     assert {event["key"] for event in found.events} == {"text", "list", "texts"}
 
 
-def test_a_thousand_metrics_at_once_are_kept(repo: GitRepo) -> None:
-    found = recorded(repo, "gt.log({f'layer/{n}/' + 'x' * 400: n for n in range(5000)})", said=0)
-    assert found.record["points"] == 5001
+def test_thousands_of_metrics_at_once_are_kept(repo: GitRepo) -> None:
+    found = recorded(repo, "gt.log({f'layer/{n}/' + 'x' * 450: n for n in range(2500)})", said=0)
+    assert found.record["points"] == 2501
     assert found.record["more"] is True
-    assert len(found.metrics) == 5001
+    assert len(found.metrics) == 2501
 
 
 # Params -------------------------------------------------------------------------------------------------------------
@@ -315,11 +335,30 @@ def test_params_are_kept_as_plain_values(repo: GitRepo) -> None:
     params = found.params
     assert math.isnan(params.pop("nan"))
     assert params == {
-        **{"dataclass": {"name": "adam", "lr": 0.1}, "namespace": {"depth": 3}, "simple": {"a": 1}},
-        **{"enum": "red", "int enum": 3, "text enum": "yes", "path": "a/b", "date": "2026-01-02", "tuple": [1, 2]},
-        **{"set": [3], "scalar": 0.5, "class": "__main__.Optimiser", "function": "math.sqrt"},
-        **{"counter": {"a": 2, "b": 1}, "none": None, "true": True, "inf": -math.inf, "huge": 10**30, "empty": {}},
-        **{"no": [], "text": "yes", "multi": "a\nb: c", "date text": "2026-01-02", "number text": "1e3"},
+        "dataclass": {"name": "adam", "lr": 0.1},
+        "namespace": {"depth": 3},
+        "simple": {"a": 1},
+        "enum": "red",
+        "int enum": 3,
+        "text enum": "yes",
+        "path": "a/b",
+        "date": "2026-01-02",
+        "tuple": [1, 2],
+        "set": [3],
+        "scalar": 0.5,
+        "class": "__main__.Optimiser",
+        "function": "math.sqrt",
+        "counter": {"a": 2, "b": 1},
+        "none": None,
+        "true": True,
+        "inf": -math.inf,
+        "huge": 10**30,
+        "empty": {},
+        "no": [],
+        "text": "yes",
+        "multi": "a\nb: c",
+        "date text": "2026-01-02",
+        "number text": "1e3",
         "null text": "null",
     }
 
@@ -341,7 +380,10 @@ def test_params_that_cannot_be_kept_are_named_once(repo: GitRepo) -> None:
 
 def test_the_keys_of_params_may_be_anything(repo: GitRepo) -> None:
     found = recorded(
-        repo, "run.log_params({1: 'a', None: 'b', (1, 2): 'c', 'a b': 'd', 'x\\ny': 'e', '': 'f', 'y': 'g', 'k' * 9999: 'h'})"
+        repo,
+        """
+        run.log_params({1: "a", None: "b", (1, 2): "c", "a b": "d", "x\\ny": "e", "": "f", "y": "g", "k" * 9999: "h"})
+        """,
     )
     assert [found.params[key] for key in ("1", "None", "(1, 2)", "a b", "x\\x0ay", "(empty)", "y")] == list("abcdefg")
     assert "h" in found.params.values()
@@ -369,15 +411,14 @@ def test_very_many_params_are_cut_and_said_and_the_others_stay_readable(repo: Gi
         repo,
         """
         run.log_params({"first": 1})
-        run.log_params({"many": {f"key{n}": n for n in range(200_000)}})
-        run.log_params({"list": [0.5] * 3_000_000})
-        run.log_params({f"text{n}": "x" * 60_000 for n in range(200)})
+        run.log_params({"many": {f"key{n}": n for n in range(30_000)}})
+        run.log_params({"list": [0.5] * 300_000})
+        run.log_params({f"text{n}": "x" * 60_000 for n in range(80)})
         run.log_params({"last": 2})
         """,
     )
     assert (found.params["first"], found.params["last"]) == (1, 2)
-    repo.track("show", "@")
-    repo.track("ls")
+    repo.track("show", "@", "--json")
 
 
 def test_another_value_for_a_param_is_kept_as_an_event_and_said_once(repo: GitRepo) -> None:

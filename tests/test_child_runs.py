@@ -50,7 +50,8 @@ with gt.init(name="parent") as parent:
 """
     )
     assert {each.record["name"]: each.status for each in runs(repo)} == {
-        **{"parent": "finished", "bad": "failed"},
+        "parent": "finished",
+        "bad": "failed",
         "good": "finished",
     }
 
@@ -68,7 +69,9 @@ def test_a_run_may_be_given_its_parent_by_id(repo: GitRepo) -> None:
 
 
 def test_further_runs_of_a_recorded_command_belong_to_its_run(repo: GitRepo) -> None:
-    script = "import gittrack as gt\nfor lr in (1, 2, 3):\n    with gt.init(params={'lr': lr}) as run: run.log({'x': lr})\n"
+    script = (
+        "import gittrack as gt\nfor lr in (1, 2, 3):\n    with gt.init(params={'lr': lr}) as run: run.log({'x': lr})\n"
+    )
     (repo.path.parent / "sweep.py").write_text(script, encoding="utf-8")
     run(["git", "track", "run", "--", sys.executable, "../sweep.py"], cwd=repo.path)
     found = runs(repo)

@@ -29,7 +29,8 @@ def test_config_is_read_by_item_and_by_attribute(repo: GitRepo) -> None:
         assert run.config.layers == [1, 2]
         assert "lr" in run.config and "no" not in run.config and len(run.config) == 3
         assert list(run.config) == list(run.config.keys()) == ["lr", "opt", "layers"]
-        assert dict(**run.config) == run.config.as_dict() == {"lr": 0.1, "opt": {"name": "adam", "deep": {"x": 1}}, "layers": [1, 2]}
+        given = {"lr": 0.1, "opt": {"name": "adam", "deep": {"x": 1}}, "layers": [1, 2]}
+        assert dict(**run.config) == run.config.as_dict() == given
         assert run.config.get("no", 5) == 5 and getattr(run.config, "no", 6) == 6
         assert repr(run.config).startswith("{'lr': 0.1")
         for read in (lambda: run.config.no, lambda: run.config.opt.no):
@@ -61,8 +62,16 @@ def test_what_is_set_on_config_is_a_param(repo: GitRepo) -> None:
         """,
     )
     assert found.params == {
-        **{"lr": 0.1, "batch size": 32, "opt": {"name": "adam", "beta": 0.9}, "depth": 3, "epochs": 5},
-        **{"seed": 7, "late": 1, "a": 1, "b": 2, "c": 3},
+        "lr": 0.1,
+        "batch size": 32,
+        "opt": {"name": "adam", "beta": 0.9},
+        "depth": 3,
+        "epochs": 5,
+        "seed": 7,
+        "late": 1,
+        "a": 1,
+        "b": 2,
+        "c": 3,
     }
 
 
@@ -154,8 +163,10 @@ def test_what_is_set_in_the_summary_takes_the_place_of_the_last_value(repo: GitR
     loss = found.metrics["loss"]
     assert (loss["last"], loss["summary"], loss["min"], loss["count"]) == (0.5, 0.5, 1.0, 3)
     assert {name: found.metrics[name]["last"] for name in ("acc", "best_epoch", "auc", "f1")} == {
-        **{"acc": 2.0, "best_epoch": 7.0},
-        **{"auc": 0.9, "f1": 0.8},
+        "acc": 2.0,
+        "best_epoch": 7.0,
+        "auc": 0.9,
+        "f1": 0.8,
     }
     assert found.record["metrics"]["auc"][0] == 0.9
     summaries = [(event["key"], event["value"]) for event in found.events if event["kind"] == "summary"]

@@ -247,7 +247,6 @@ def test_every_kind_of_note_has_its_place_and_an_unknown_one_is_skipped() -> Non
         note("child", status="failed"),
         note("end", status="finished", exit_code=0),
         note("a kind of tomorrow", v=1),
-        {"v": 1},
     ]
     made = draft.draft(live(Journal({}, [], notes)))
     assert made.events == [Event(1.0, "text", "hello", 3, "alert"), Event(1.0, "plain", 1, None, "text")]
@@ -257,7 +256,33 @@ def test_every_kind_of_note_has_its_place_and_an_unknown_one_is_skipped() -> Non
 
 
 def artifact(path: str, file: int) -> dict[str, Any]:
-    return note("artifact", float(file), path=path, size=file, sha256="0" * 64, file=file)
+    return note("artifact", float(file), path=path, size=file, sha256="0" * 64, file=str(file))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"k": "state", "v": {}},
+        {"t": "soon", "k": "state", "v": {}},
+        note("params", v=[1]),
+        note("params"),
+        note("event", value=1),
+        note("summary", key="a", value="high"),
+        note("count", v={"dropped": "many"}),
+        note("state", v=1),
+        artifact("../../etc/passwd", 1),
+        artifact("a/.git/config", 1),
+        artifact("a", 1) | {"file": "../run.json"},
+        artifact("a", 1) | {"file": 1},
+        artifact("a", 1) | {"size": "1"},
+    ],
+)
+def test_a_note_without_what_its_kind_needs_is_skipped_and_counted(wrong: dict[str, Any]) -> None:
+    made = draft.draft(live(Journal({}, [], [wrong, note("params", v={"a": 1})], corrupt=1)))
+    assert made.counts == {"corrupt": 2}
+    assert made.params == {"a": 1}
+    assert (made.events, made.artifacts, made.summaries, made.state) == ([], {}, {}, {})
 
 
 def test_an_artifact_logged_again_takes_the_place_of_the_first() -> None:

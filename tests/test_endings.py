@@ -117,7 +117,9 @@ def test_a_signal_is_recorded_by_name(repo: GitRepo) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_from_outside_interrupts_a_training_loop(repo: GitRepo, tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_from_outside_interrupts_a_training_loop(
+    repo: GitRepo, tmp_path: Path, number: signal.Signals
+) -> None:
     process = start(repo, tmp_path / "s.py", BEGIN + "print('ready', flush=True)\nwhile True: time.sleep(0.01)\n")
     process.send_signal(number)
     assert ended(process) == -number
@@ -229,7 +231,9 @@ def test_a_signal_that_is_ignored_stays_ignored(repo: GitRepo) -> None:
 
 
 def test_the_users_own_exit_functions_run(repo: GitRepo) -> None:
-    done = end(repo, "import atexit\natexit.register(print, 'later')", before="import atexit\natexit.register(print, 'first')")
+    done = end(
+        repo, "import atexit\natexit.register(print, 'later')", before="import atexit\natexit.register(print, 'first')"
+    )
     assert done.stdout == "later\nfirst\n"
 
 
@@ -255,7 +259,8 @@ def test_a_with_block_gives_the_status_of_what_ended_it(
     repo: GitRepo, inside: str, exit_code: int, status: str
 ) -> None:
     done = repo.python(
-        f"import sys\nimport gittrack as gt\nwith gt.init() as run:\n    run.log({{'a': 1}})\n    {inside}\n", check=False
+        f"import sys\nimport gittrack as gt\nwith gt.init() as run:\n    run.log({{'a': 1}})\n    {inside}\n",
+        check=False,
     )
     assert done.returncode == exit_code
     assert (only(repo).status, only(repo).values("a")) == (status, [1.0])
@@ -502,7 +507,9 @@ for thread in threads: thread.join()
 def test_closed_streams_disturb_nothing(repo: GitRepo, tmp_path: Path, closed: str) -> None:
     script = tmp_path / "s.py"
     # Something in every big program writes to a descriptor by number.
-    noise = "import contextlib\nfor fd in (0, 1, 2):\n    with contextlib.suppress(OSError): os.write(fd, b'noise' * 9)\n"
+    noise = (
+        "import contextlib\nfor fd in (0, 1, 2):\n    with contextlib.suppress(OSError): os.write(fd, b'noise' * 9)\n"
+    )
     script.write_text(BEGIN + noise + "run.log({'text': 'x'})\nrun.alert('said')\n", encoding="utf-8")
     command = f'exec "$0" "$1" {closed}'
     done = subprocess.run(

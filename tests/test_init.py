@@ -206,7 +206,8 @@ def test_outside_of_a_repository_a_run_goes_to_the_users_data_folder_with_one_wa
 
 def test_where_nothing_at_all_can_be_written_training_goes_on(tmp_path: Path) -> None:
     script = tmp_path / "s.py"
-    more = "run.log_params({'a': 1})\nrun.log_artifact(__file__)\nrun.summary['x'] = 1\nprint(run.config.a)\nrun.finish()\n"
+    more = "run.log_params({'a': 1})\nrun.log_artifact(__file__)\nrun.summary['x'] = 1\n"
+    more += "print(run.config.a)\nrun.finish()\n"
     script.write_text(MINIMAL + more, encoding="utf-8")
     (tmp_path / "file").write_text("no folder", encoding="utf-8")
     done = run([sys.executable, script], cwd=tmp_path, env={"XDG_DATA_HOME": str(tmp_path / "file")})

@@ -36,7 +36,12 @@ def test_the_last_value_is_the_one_that_was_logged_last_not_the_one_with_the_hig
 def test_commit_false_leaves_the_step_to_the_next_call(repo: GitRepo) -> None:
     found = recorded(
         repo,
-        "for _ in range(2):\n    gt.log({'a': 1}, commit=False)\n    gt.log({'b': 2}, commit=False)\n    gt.log({'c': 3})\n",
+        """
+for _ in range(2):
+    gt.log({"a": 1}, commit=False)
+    gt.log({"b": 2}, commit=False)
+    gt.log({"c": 3})
+""",
     )
     assert [found.points(name) for name in "abc"] == [
         [(0, 1.0), (1, 1.0)],
@@ -75,8 +80,14 @@ def test_doubles_come_back_to_the_last_bit(repo: GitRepo) -> None:
 def test_a_summary_has_last_least_greatest_mean_and_where(repo: GitRepo) -> None:
     found = recorded(repo, "for value in (3.0, 1.0, 5.0, 1.0, 2.0): gt.log({'a': value})")
     assert found.metrics["a"] == {
-        **{"last": 2.0, "step": 4, "min": 1.0, "min_step": 1, "max": 5.0, "max_step": 2},
-        **{"mean": 2.4, "count": 5},
+        "last": 2.0,
+        "step": 4,
+        "min": 1.0,
+        "min_step": 1,
+        "max": 5.0,
+        "max_step": 2,
+        "mean": 2.4,
+        "count": 5,
     }
     assert found.record["metrics"]["a"] == [2.0, 4, 1.0, 1, 5.0, 2, 2.4, 5, None]
 
@@ -92,7 +103,10 @@ for step, value in enumerate((3, 1, 5, 2)):
     gt.log({"val/acc": value, "loss": value, "other": value, "plain": value})
 """,
     )
-    best = {name: (metric.get("best"), metric.get("best_step"), metric.get("goal")) for name, metric in found.metrics.items()}
+    best = {
+        name: (metric.get("best"), metric.get("best_step"), metric.get("goal"))
+        for name, metric in found.metrics.items()
+    }
     assert best == {
         "val/acc": (5.0, 2, "max"),
         "loss": (1.0, 1, "min"),

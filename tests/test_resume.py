@@ -50,7 +50,9 @@ def test_a_run_is_found_by_what_names_it_and_its_steps_go_on(repo: GitRepo, fini
         "ref": f"resume='{finished.ref}'",
     }[by]
     before = repo.git("rev-parse", finished.ref)
-    said = go_on(repo, arguments, "assert (run.resumed, run.starting_step, run.step) == (True, 3, 3)\ngt.log({'loss': 0.5})")
+    said = go_on(
+        repo, arguments, "assert (run.resumed, run.starting_step, run.step) == (True, 3, 3)\ngt.log({'loss': 0.5})"
+    )
     assert said == "gittrack: run first goes on at step 3\n"
     found = only(repo)
     assert found.id == finished.id
@@ -77,7 +79,11 @@ def test_what_was_before_is_joined_with_what_came_after(repo: GitRepo, finished:
     assert found.params == {"lr": 0.1, "new": 1}
     assert found.record["tags"] == ["edited", "later", "old"]
     assert (found.record["group"], found.record["starred"], found.record["note"]) == ("g", True, "edited note")
-    assert json.loads(repo.track("show", "--json", "first").stdout)["notes"] == ["old note", "later note", "edited note"]
+    assert json.loads(repo.track("show", "--json", "first").stdout)["notes"] == [
+        "old note",
+        "later note",
+        "edited note",
+    ]
     assert found.texts("text") == ["before", "after"]
     assert (found.metrics["loss"]["best"], found.metrics["loss"]["count"]) == (0.5, 4)
     assert found.metrics["best"]["last"] == 5.0
@@ -127,9 +133,7 @@ def test_code_that_the_earlier_commit_reaches_is_no_second_parent(repo: GitRepo,
 
 
 @pytest.mark.parametrize("wish", ["True", "'auto'", "'allow'", "'must'"])
-def test_the_same_command_goes_on_with_the_run_that_it_was_killed_in(
-    repo: GitRepo, tmp_path: Path, wish: str
-) -> None:
+def test_the_same_command_goes_on_with_the_run_that_it_was_killed_in(repo: GitRepo, tmp_path: Path, wish: str) -> None:
     script = tmp_path / "job.py"
     script.write_text(
         f"""

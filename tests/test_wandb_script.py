@@ -22,7 +22,7 @@ parser.add_argument("--epochs", type=int, default=3)
 args = parser.parse_args()
 
 wandb.login()
-wandb.init(project="mnist", entity="team", name="run-1", tags=["baseline"], notes="first", config=args, job_type="train")
+wandb.init(project="mnist", entity="team", name="run-1", tags=["baseline"], notes="first", config=args)
 wandb.config.update({"architecture": "CNN", "batch_size": 32})
 wandb.config.dropout = 0.2
 config = wandb.config
@@ -64,7 +64,10 @@ def test_a_typical_script_is_recorded_whole(repo: GitRepo) -> None:
     found = only(repo)
     assert found.status == "finished"
     assert found.params == {
-        **{"lr": 0.1, "epochs": 3, "architecture": "CNN", "batch_size": 32},
+        "lr": 0.1,
+        "epochs": 3,
+        "architecture": "CNN",
+        "batch_size": 32,
         "dropout": 0.2,
     }
     assert (found.record["name"], found.record["project"], found.facts["entity"]) == ("run-1", "mnist", "team")
@@ -149,7 +152,9 @@ def test_an_unknown_argument_warns_once_and_never_raises(repo: GitRepo) -> None:
 
 
 def test_mode_disabled_records_nothing(repo: GitRepo) -> None:
-    repo.python("import gittrack as wandb\nwandb.init(mode='disabled', config={'a': 1})\nwandb.log({'x': wandb.config.a})\n")
+    repo.python(
+        "import gittrack as wandb\nwandb.init(mode='disabled', config={'a': 1})\nwandb.log({'x': wandb.config.a})\n"
+    )
     assert runs(repo) == []
 
 
@@ -175,28 +180,34 @@ def test_steps_and_commit_are_those_of_wandb(repo: GitRepo) -> None:
     assert found.points("b") == [(0, 1.0), (10, 2.0), (11, 3.0)]
 
 
+GOALS = {
+    "define_metric('m', summary='max')": "max",
+    "define_metric('m', summary='min,last')": "min",
+    "define_metric('m', summary='best', goal='maximize')": "max",
+    "define_metric('m', goal='minimize')": "min",
+    "define_metric('*', summary='max')": "max",
+    "define_metric(name='m', step_metric='s', step_sync=True, hidden=True, overwrite=True, summary='min')": "min",
+    "define_metric('m', summary='mean')": None,
+    "define_metric('m', summary='none')": None,
+    "define_metric('m')": None,
+    "define_metric('m', 's')": None,
+}
+
+
+def test_define_metric_takes_what_wandb_takes(repo: GitRepo) -> None:
+    script = "import gittrack as wandb\n"
+    for call in GOALS:
+        script += f"wandb.init()\nwandb.{call}\nfor value in (1, 3, 2): wandb.log({{'m': value}})\nwandb.finish()\n"
+    assert repo.python(script).stderr == ""
+    found = [run.metrics["m"] for run in runs(repo)]
+    assert [metric.get("goal") for metric in found] == list(GOALS.values())
+    best = {"max": 3.0, "min": 1.0, None: None}
+    assert [metric.get("best") for metric in found] == [best[goal] for goal in GOALS.values()]
+
+
 @pytest.mark.parametrize(
-    ("call", "goal"),
-    [
-        ("define_metric('m', summary='max')", "max"),
-        ("define_metric('m', summary='min,last')", "min"),
-        ("define_metric('m', summary='best', goal='maximize')", "max"),
-        ("define_metric('m', goal='minimize')", "min"),
-        ("define_metric('*', summary='max')", "max"),
-        ("define_metric(name='m', step_metric='s', step_sync=True, hidden=True, overwrite=True, summary='min')", "min"),
-        ("define_metric('m', summary='mean')", None),
-        ("define_metric('m', summary='none')", None),
-        ("define_metric('m')", None),
-        ("define_metric('m', 's')", None),
-    ],
+    ("exit_code", "status"), [("", "finished"), ("0", "finished"), ("1", "failed"), ("exit_code=255", "failed")]
 )
-def test_define_metric_takes_what_wandb_takes(repo: GitRepo, call: str, goal: str | None) -> None:
-    found = recorded(repo, f"wandb.init()\nwandb.{call}\nfor value in (1, 3, 2): wandb.log({{'m': value, 's': value}})\n")
-    assert found.metrics["m"].get("goal") == goal
-    assert found.metrics["m"].get("best") == {"max": 3.0, "min": 1.0, None: None}[goal]
-
-
-@pytest.mark.parametrize(("exit_code", "status"), [("", "finished"), ("0", "finished"), ("1", "failed"), ("exit_code=255", "failed")])
 def test_finish_takes_an_exit_code(repo: GitRepo, exit_code: str, status: str) -> None:
     assert recorded(repo, f"wandb.init()\nwandb.finish({exit_code})\nwandb.finish()\n").status == status
 

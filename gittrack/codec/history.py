@@ -197,7 +197,7 @@ def decode_columns(raw: bytes) -> History:
             if name not in _RESERVED or count != rows:
                 raise ValueError(f"column '{name}' is not one of integers")
             fixed[name] = _decode_integers(body)
-        elif count == 0 or name in columns:
+        elif count == 0 or _unescape(name) in columns:
             raise ValueError(f"column '{name}' is empty, or there twice")
         else:
             present = _rows_of(body[:marks], rows, count) if marks else None

@@ -261,6 +261,7 @@ def test_the_message_reads_back_as_the_run() -> None:
 def test_the_journal_reads_back() -> None:
     journal = frame.decode(golden("1.journal"))
     names = ("loss", "val/acc")
+    points: list[tuple[int, float, tuple[str, ...], tuple[float, ...]]]
     points = [(-1, 1795445470.123, names, (0.5, math.inf)), (0, 1795445470.124, names, (0.25, -0.0))]
     assert repr(journal) == repr(frame.Journal(HEADER, points, NOTES))
 

@@ -51,6 +51,7 @@ EXTREME = table(
 @example(EXTREME)
 @example(table([], {}))
 @example(table([1], {}))
+@example(table([1], {"step": [1.0], "=step": [2.0], "==step": [3.0], "loss": [4.0]}))
 @example(table([1, 2], {"step": [1.0, 2.0], "time": [None, 3.0], "rank": [4.0, None], "=x": [5.0, 6.0], "==": [7, 8]}))
 def test_both_forms_hold_the_same_table(made: History) -> None:
     text, columns = history.encode_text(made), history.encode_columns(made)
