@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 from typing import Any
 
+from gittrack import cli
 from tests.gitcmd import GitRepo
 
 _SCRIPT = """
@@ -41,15 +44,37 @@ def record(repo: GitRepo, *specs: dict[str, Any]) -> list[str]:
     return repo.python(_SCRIPT, json.dumps(specs)).stdout.split()
 
 
+def attempt(repo: GitRepo, *words: str) -> tuple[int, str, str]:
+    """Runs a git-track command and returns exit code, stdout and stderr; a traceback is an exception here.
+
+    In this process, because starting Python is most of what a command costs, and tests ask all the time. What a test
+    is about runs through `repo.track`."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
+    with contextlib.chdir(repo.path), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.run(list(words))
+    said = []
+    for stream in (out, err):
+        stream.seek(0)
+        said.append(stream.read())
+    return code, said[0], said[1]
+
+
+def ask(repo: GitRepo, *words: str) -> str:
+    """Returns what a git-track command prints on stdout; it must succeed."""
+    code, out, err = attempt(repo, *words)
+    assert code == 0, err
+    return out
+
+
 def listed(repo: GitRepo, *options: str) -> list[dict[str, Any]]:
     """Returns what `git track ls --json` prints, newest first."""
-    found: list[dict[str, Any]] = json.loads(repo.track("ls", "--json", *options).stdout)
+    found: list[dict[str, Any]] = json.loads(ask(repo, "ls", "--json", *options))
     return found
 
 
 def shown(repo: GitRepo, run: str) -> dict[str, Any]:
     """Returns what `git track show --json RUN` prints."""
-    found: dict[str, Any] = json.loads(repo.track("show", "--json", run).stdout)
+    found: dict[str, Any] = json.loads(ask(repo, "show", "--json", run))
     return found
 
 

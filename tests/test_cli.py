@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gittrack import cli
 from tests.gitcmd import GitRepo, run
-from tests.runs import complaint, listed, record, shown
+from tests.runs import attempt, complaint, listed, record, shown
 
 COMMANDS = [name for names in cli.GROUPS.values() for name in names]
 EXIT_CODES = {0, 1, 2, 3, 4, 5, 125, 126, 127, 128, 130}  # UX.md, and 130 for Ctrl-C
@@ -178,6 +178,7 @@ def test_one_damaged_run_hides_no_other(repo: GitRepo) -> None:
     assert "Traceback" not in repo.track("show", "two").stderr
 
 
+@pytest.mark.slow
 def test_a_run_whose_commit_is_missing_hides_no_other_and_comes_back(repo: GitRepo, bare_remote: GitRepo) -> None:
     one, _ = record(repo, {"name": "one"}, {"name": "two"})
     repo.track("push")
@@ -185,8 +186,9 @@ def test_a_run_whose_commit_is_missing_hides_no_other_and_comes_back(repo: GitRe
     (repo.path / ".git" / "refs" / "runs" / one).write_text("1234567890" * 4 + "\n", encoding="utf-8")
 
     for words in (("ls",), ("status",), ("show", "two"), ("log",), ("tag", "two", "x"), ("push",)):
-        done = repo.track(*words)
-        assert f"warning: cannot read run '{one}'\ncause: its commit is missing\n" in done.stderr, words
+        code, _, err = attempt(repo, *words)
+        assert code == 0
+        assert f"warning: cannot read run '{one}'\ncause: its commit is missing\n" in err, words
     assert f"refs/runs/{one}: '1234567890" in repo.track("fsck", check=False).stdout
     repo.git("update-ref", "-d", f"refs/runs/{one}")
     repo.track("pull")
@@ -201,17 +203,18 @@ def test_a_live_folder_that_is_damaged_stops_no_command(repo: GitRepo, content: 
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(content, encoding="utf-8")
 
-    for words in (("ls",), ("status",), ("show", "one"), ("tag", "one", "x"), ("run", "--", "true")):
-        done = repo.track(*words, check=False)
-        assert "Traceback" not in done.stderr, words
-        assert done.returncode == 0, (words, done.stderr)
-    assert "Traceback" not in repo.track("fsck", check=False).stderr
+    for words in (("ls",), ("status",), ("show", "one"), ("tag", "one", "x")):
+        code, _, err = attempt(repo, *words)
+        assert code == 0, (words, err)
+    repo.track("run", "--", "true")
+    assert attempt(repo, "fsck")[0] in (0, 1)
     assert {found["name"] for found in listed(repo)} >= {"one"}
 
 
 # Another object format ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_sha_256_repository_works_end_to_end(tmp_path: Path) -> None:
     repo = GitRepo.init(tmp_path / "repo", "--object-format=sha256")
     repo.commit({"train.py": "1\n"}, "begin")
@@ -345,7 +348,7 @@ def playground(repo: GitRepo, bare_remote: GitRepo, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(line=LINES)
 def test_any_words_end_in_a_documented_exit_code(playground: GitRepo, line: list[str]) -> None:
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")

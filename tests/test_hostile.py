@@ -10,7 +10,7 @@ import pytest
 
 from tests.gitcmd import GitRepo
 from tests.rewriting import entry, hash_object, plumb, rewrite
-from tests.runs import listed, record
+from tests.runs import ask, attempt, listed, record
 
 EMPTY_BLOB = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
 Attack = Callable[[GitRepo, str], str]
@@ -71,7 +71,7 @@ def deep_tree(repo: GitRepo, run: str) -> str:
 
 def wide_tree(repo: GitRepo, run: str) -> str:
     oid = hash_object(repo, "blob", b"")
-    names = (b"%06d" % number for number in range(200_000))
+    names = (b"%06d" % number for number in range(100_001))
     tree = hash_object(repo, "tree", b"".join(entry("100644", name, oid) for name in names))
     return rewrite(repo, run, entries=[entry("40000", b"artifacts-of-evil", tree)])
 
@@ -178,7 +178,7 @@ ATTACKS: dict[str, tuple[Attack, str]] = {
     "a device": (path(b"nul.txt"), "is not allowed in a run"),
     "a path that is not UTF-8": (path(b"\xff"), "is not allowed in a run"),
     "folders without end": (deep_tree, "deeper than"),
-    "200,000 entries": (wide_tree, "more than 100000 entries"),
+    "100,001 entries": (wide_tree, "more than 100000 entries"),
     "a tree that unfolds": (tree_bomb, "more than 100000 entries"),
     "an edit that is no JSON": (lambda r, i: rewrite(r, i, files={EDIT_FILE: b"{"}), EDIT_FILE),
     "an edit that is a list": (lambda r, i: rewrite(r, i, files={EDIT_FILE: b"[]"}), EDIT_FILE),
@@ -255,9 +255,8 @@ def test_every_attack_is_refused_and_the_other_runs_arrive(
     assert done.returncode == 5
     assert sorted(run["name"] for run in listed(repo)) == ["good", "mine"]
     for words in LOOKING:
-        looked = repo.track(*words, check=False)
-        assert "Traceback" not in looked.stderr, words
-        assert looked.returncode == 0, (words, looked.stderr)
+        code, _, err = attempt(repo, *words)
+        assert code == 0, (words, err)
     assert sorted(path.name for path in repo.path.iterdir()) == [".git", "train.py"]
 
 
@@ -298,7 +297,7 @@ def test_a_run_that_is_here_is_not_replaced_by_an_attack(
     assert repo.refs("refs/runs/") == before
     repo.track("tag", runs[0], "still-mine")
     for words in (("status",), ("push", "-n"), ("ls",), ("fsck",)):
-        assert "Traceback" not in repo.track(*words).stderr
+        ask(repo, *words)
     pushed = repo.track("push", check=False)
     assert "Traceback" not in pushed.stderr
     assert pushed.returncode == 4, "the remote holds an attack, which no push of ours overwrites"
@@ -348,6 +347,7 @@ def test_a_known_edit_with_unknown_keys_is_kept_and_skipped(
     assert repo.track("fsck").stdout == ""
 
 
+@pytest.mark.slow
 def test_a_run_whose_values_are_wild_but_legal_breaks_no_command(
     repo: GitRepo, bare_remote: GitRepo, colleague: GitRepo, tmp_path: Path
 ) -> None:
@@ -377,7 +377,6 @@ def test_a_run_whose_values_are_wild_but_legal_breaks_no_command(
         *(("ls", "--since", "yesterday"), ("diff", *runs), ("diff", "--json", *runs), ("show", *runs), ("tag",)),
         *(("show", "--json", *runs), ("diff", runs[3], runs[4]), ("push", "-n")),
     ):
-        done = repo.track(*words, check=False)
-        assert "Traceback" not in done.stderr, (words, done.stderr)
-        assert done.returncode in (0, 3), (words, done.stderr)
-        assert "\x1b" not in done.stdout + done.stderr or "--csv" in words
+        code, out, err = attempt(repo, *words)
+        assert code in (0, 3), (words, err)
+        assert "\x1b" not in out + err or "--csv" in words

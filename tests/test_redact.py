@@ -77,7 +77,8 @@ def test_credentials_in_an_address_are_replaced(text: str, clean: str) -> None:
 
 
 @given(
-    texts | st.lists(st.sampled_from([*TOKENS.values(), *HARMLESS, " ", "=", "/", "@", "://"]), max_size=5).map("".join)
+    texts
+    | st.lists(st.sampled_from([*TOKENS.values(), *HARMLESS, " ", "=", "/", "@", "://"]), max_size=5).map(" ".join)
 )
 @example("https://" + "a" * 10_000)
 def test_what_is_clean_stays_so(text: str) -> None:

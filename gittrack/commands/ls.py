@@ -14,6 +14,9 @@ from gittrack.model import Run
 from gittrack.terminal import printable, printable_lines
 
 
+MAX_COLUMNS = 12  # of metrics, and of params; --columns and the machine forms have all
+
+
 @click.command("ls", cls=common.JsonCommand)
 @click.argument("runs", nargs=-1, metavar="[RUN|tag:TAG|group:GROUP]...")
 @click.option("-n", "--max-count", type=click.IntRange(min=0), help="Show at most this many.")
@@ -105,7 +108,7 @@ def _table(screen: output.Screen, columns: str | None, runs: Sequence[Run], *, n
         plain = [[output.number(cell) for cell in row] for row in rows]
         numeric = {at for at in range(len(heads)) if any(isinstance(row[at], int | float) for row in rows)}
         return output.table(screen, heads, plain, right=numeric)
-    metrics, params = _metrics(runs), _varying(runs)
+    metrics, params = _metrics(runs)[:MAX_COLUMNS], _varying(runs)[:MAX_COLUMNS]
     heads = ["NAME", "ID", "STATUS", "CREATED", "TIME", "CODE", *metrics, *params, "TAGS"]
     cells: list[list[str]] = []
     colours: dict[tuple[int, int], tuple[str, ...]] = {}

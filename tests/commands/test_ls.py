@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.gitcmd import GitRepo
-from tests.runs import complaint, listed, record
+from tests.runs import ask, attempt, complaint, listed, record
 from tests.terminals import on_a_terminal
 
 EVIL = "\x1b]0;title\x07\x1b[31mred\u202eabc\u200b\nsecond\tline\r\x9b1m\U000e0041"
@@ -183,7 +183,7 @@ def test_sorting_puts_missing_values_last_in_both_directions(repo: GitRepo) -> N
     )
 
     def order(key: str) -> list[str]:
-        return repo.track("ls", "--sort", key, "--format", "%(name)").stdout.split()
+        return ask(repo, "ls", "--sort", key, "--format", "%(name)").split()
 
     assert order("metrics.m")[:3] == ["a", "b", "c"]
     assert order("-metrics.m")[:3] == ["c", "b", "a"]
@@ -293,16 +293,16 @@ def test_no_text_form_prints_what_a_terminal_would_obey(repo: GitRepo) -> None:
         *(("show",), ("status",), ("log",), ("diff", "@", "@"), ("tag",), ("fsck",)),
     )
     for form in forms:
-        done = repo.track(*form, check=False)
-        assert unsafe.findall(done.stdout + done.stderr) == [], form
-    assert len(repo.track("ls").stdout.splitlines()) == 2
-    assert len(repo.track("ls", "--format", "%(name)").stdout.splitlines()) == 1
-    assert "\\x1b]0;title\\x07" in repo.track("ls", "--format", "%(name)").stdout
+        _, out, err = attempt(repo, *form)
+        assert unsafe.findall(out + err) == [], form
+    assert len(ask(repo, "ls").splitlines()) == 2
+    assert len(ask(repo, "ls", "--format", "%(name)").splitlines()) == 1
+    assert "\\x1b]0;title\\x07" in ask(repo, "ls", "--format", "%(name)")
     assert listed(repo)[0]["name"] == EVIL, "a program gets it as it is"
-    assert unsafe.findall(repo.track("ls", "--json").stdout + repo.track("ls", "--jsonl").stdout) == []
+    assert unsafe.findall(ask(repo, "ls", "--json") + ask(repo, "ls", "--jsonl")) == []
     _, on_terminal = on_a_terminal(["git", "track", "ls", "--csv"], cwd=repo.path)
     assert unsafe.findall(on_terminal.decode().replace("\r\n", "\n")) == []
-    assert "\x1b]0;title" in repo.track("ls", "--csv").stdout
+    assert "\x1b]0;title" in ask(repo, "ls", "--csv")
 
 
 def test_the_head_of_a_wide_character_table_stays_aligned(repo: GitRepo) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.gitcmd import GitRepo
-from tests.runs import complaint, file_of, listed, record, shown
+from tests.runs import ask, complaint, file_of, listed, record, shown
 from tests.terminals import on_a_terminal
 
 BYTES = bytes(range(256)) + b"\n\n"
@@ -142,7 +142,7 @@ def test_names_work_through_git(repo: GitRepo) -> None:
     [third] = record(repo, {"name": "three", "parent": first, "tags": ["main"]})
 
     def ids(*names: str) -> list[str]:
-        return repo.track("ls", "--format", "%(id)", *names).stdout.split()
+        return ask(repo, "ls", "--format", "%(id)", *names).split()
 
     assert ids("@{-1}") == ids("HEAD~1") == ids("best:max:m") == ids(f"refs/runs/{second}") == [second]
     assert ids("HEAD") == ids("main") == ids("tag:main") == ids(repo.git("rev-parse", "--short", "HEAD")) == [third]

@@ -93,6 +93,7 @@ def test_a_running_run_can_be_tagged_and_keeps_the_tag(repo: GitRepo) -> None:
     assert len(repo.git("ls-tree", "--name-only", f"refs/runs/{run}", "edits/").splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_edits_of_eight_processes_at_once_are_all_kept(repo: GitRepo) -> None:
     [run] = record(repo, {"name": "one"})
     script = (
