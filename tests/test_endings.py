@@ -335,6 +335,30 @@ def test_a_forked_child_writes_into_the_same_run_and_only_the_parent_ends_it(rep
     assert len(found.facts["processes"]) == 2
 
 
+def test_a_child_that_was_forked_in_the_instant_of_init_holds_nobody_up(repo: GitRepo) -> None:
+    done = end(
+        repo,
+        """
+        children = []
+        for _ in range(10):
+            run = gt.init()
+            child = os.fork()
+            if child == 0:
+                time.sleep(60)
+                os._exit(0)
+            children.append(child)
+            before = time.monotonic()
+            run.finish()
+            assert time.monotonic() - before < 10
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        """,
+        before="import signal\nsignal.alarm(60)\n",
+    )
+    assert done.returncode == 0, done.stderr
+    assert {run.status for run in runs(repo)} == {"finished"}
+
+
 def test_a_child_that_ends_well_does_not_end_the_run_of_a_parent_that_is_killed(repo: GitRepo) -> None:
     end(
         repo,
