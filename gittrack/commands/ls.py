@@ -13,7 +13,6 @@ from gittrack.errors import UsageError
 from gittrack.model import Run
 from gittrack.terminal import printable, printable_lines
 
-
 MAX_COLUMNS = 12  # of metrics, and of params; --columns and the machine forms have all
 
 
