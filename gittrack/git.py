@@ -248,7 +248,7 @@ class Git:
             attempt += 1
             if attempt == _RETRIES or (b"tmp_" not in done.stderr and b"No such file" not in done.stderr):
                 raise failed("index-pack", done.stderr)
-            _pause(attempt)
+            pause(attempt)
 
     def update_refs(self, updates: Iterable[Update], *, durable: bool = True) -> None:
         """Changes refs, all or none, each from its expected old value; raises RefMoved if one has another.
@@ -365,8 +365,9 @@ def _skip(stream: IO[bytes], size: int) -> None:
         size -= len(stream.read(min(size, 1 << 20)) or b"x" * size)
 
 
-def _pause(attempt: int) -> None:
-    time.sleep((2 + os.urandom(1)[0] / 14) / 1000 * (attempt + 1))  # 2 to 20 ms, so that two do not meet again
+def pause(attempt: int) -> None:
+    """Waits before another attempt: 2 to 20 ms, longer each time, by chance so that two do not meet again."""
+    time.sleep((2 + os.urandom(1)[0] / 14) / 1000 * min(attempt + 1, 10))
 
 
 def first_line(stderr: bytes) -> str:

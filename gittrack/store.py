@@ -18,7 +18,7 @@ from gittrack.codec import history as history_codec
 from gittrack.codec import manifest, record, tree
 from gittrack.codec.tree import Entry, Object
 from gittrack.errors import DataRefused, NotFound
-from gittrack.git import Git, Objects, RefMoved, Update
+from gittrack.git import Git, Objects, RefMoved, Update, pause
 from gittrack.model import Artifact, Edit, Event, History, Metric, Run, State, fold
 from gittrack.refname import LIVE, Oid, RunId, run_ref
 
@@ -27,7 +27,7 @@ MAX_TREE_BYTES = 16 * 1024 * 1024
 MAX_YAML = 4 * 1024 * 1024
 MAX_EVENTS = 256 * 1024 * 1024
 _HEADER_DATE = re.compile(rb"^committer .*> ([0-9]+) [-+][0-9]{4}$", re.MULTILINE)
-_ATTEMPTS = 20
+_ATTEMPTS = 100
 
 
 def timestamp(seconds: float) -> str:
@@ -265,7 +265,7 @@ def edit(git: Git, run: RunId, changes: Mapping[str, Any], *, author: str, now: 
     """Adds one edit to a run and returns the run after it; raises NotFound.
 
     `untag` may be a list of tags: the edits that it takes back are looked up here."""
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
         tip = current_tip(git, run)
         with git.objects() as objects:
             detail = read_detail(objects, run, tip, oid_bytes=git.place.oid_bytes)
@@ -286,6 +286,7 @@ def edit(git: Git, run: RunId, changes: Mapping[str, Any], *, author: str, now: 
                 sign=sign,
             )
         except RefMoved:
+            pause(attempt)
             continue
         return replace(after, oid=oid)
     raise RefMoved(f"cannot edit run '{run}'", cause="other processes keep changing it", hint="try again")
