@@ -99,7 +99,7 @@ def _before_fork() -> None:
     """Waits for our git: a child that inherits the pipe to it would keep it waiting for as long as the child lives."""
     for run in active:
         if run.pinning:
-            run.pinning.join(timeout=5)
+            run.pinning.hurry()
 
 
 def _after_fork() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import tempfile
 from pathlib import Path
 
 from gittrack.errors import GitFailed
@@ -66,8 +67,7 @@ def _small(packs: list[Path]) -> list[Path]:
 def _merge(git: Git, packs: list[Path]) -> int:
     oids = {oid for pack in packs for oid in read_index(pack.with_suffix(".idx").read_bytes(), git.place.oid_bytes)}
     listing = "".join(f"{oid}\n" for oid in sorted(oids)).encode()
-    merged = git.ask("pack-objects", "--stdout", "-q", "--delta-base-offset", input=listing)
-    new = git.write_pack(merged, keep=keep_text("merged"))
+    new, size = _write_merged(git, listing)
     folder = git.place.common_dir / "objects" / "pack"
     for old in packs:
         if old.name == f"pack-{new}.pack":
@@ -76,11 +76,31 @@ def _merge(git: Git, packs: list[Path]) -> int:
         for suffix in (".idx", ".rev", ".bitmap", ".pack", ".keep"):
             with contextlib.suppress(OSError):
                 old.with_suffix(suffix).unlink()
-    if len(merged) > RELEASE_BYTES:
+    if size > RELEASE_BYTES:
         with contextlib.suppress(OSError):
             (folder / f"pack-{new}.keep").unlink()
     sync_directory(folder)
     return len(packs)
+
+
+def _write_merged(git: Git, listing: bytes) -> tuple[str, int]:
+    """Writes the listed objects as one kept pack and returns its name and size.
+
+    Not through index-pack, which would compare each object with the copy that is there already. The pack is made
+    under names that nobody reads and renamed, its index last; git has checked these objects when they came."""
+    folder = git.place.common_dir / "objects" / "pack"
+    home = git.place.common_dir / "gittrack"
+    with tempfile.TemporaryDirectory(prefix="pack-", dir=home) as private:
+        args = ("pack-objects", "-q", "--delta-base-offset", f"{private}/new")
+        name = git.ask(*args, input=listing, settings=("core.fsync=all",)).decode().strip()
+        size = Path(f"{private}/new-{name}.pack").stat().st_size
+        if not (folder / f"pack-{name}.idx").exists():
+            (folder / f"pack-{name}.keep").write_text(keep_text("merged"), "ascii")
+            for suffix in ("pack", "rev", "idx"):
+                with contextlib.suppress(FileNotFoundError):  # there is no .rev unless git writes them
+                    Path(f"{private}/new-{name}.{suffix}").rename(folder / f"pack-{name}.{suffix}")
+            sync_directory(folder)
+    return name, size
 
 
 def read_index(raw: bytes, oid_bytes: int) -> list[Oid]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import capture, journal, store, values
+from gittrack import capture, journal, pins, store, values
 from gittrack.codec import event as event_codec
 from gittrack.codec import history as history_codec
 from gittrack.codec import manifest, tree, yaml12
@@ -141,7 +141,7 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
         author=header.get("author", capture.IDENTITY),
         time=store.seconds(described.ended) or made.last_time,
         sign=sign,
-        pinned=bool(header.get("pinned")),
+        pinned=pins.is_pinned(git, run),
     )
     return replace(described, oid=oid)
 

@@ -9,7 +9,6 @@ import atexit
 import contextlib
 import os
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,10 +18,11 @@ from gittrack import capture, environment, exits, index, journal, query, redact,
 from gittrack.codec import manifest, yaml12
 from gittrack.draft import draft
 from gittrack.errors import GittrackError, NotFound, UsageError
-from gittrack.git import Git, Update
+from gittrack.git import Git
 from gittrack.model import Code, Run
+from gittrack.pins import Pin
 from gittrack.recorder import say
-from gittrack.refname import LIVE, RunId, is_run_id, run_id_for, run_ref
+from gittrack.refname import RunId, is_run_id, run_id_for, run_ref
 from gittrack.repo import Repo
 from gittrack.tracker import ActiveRun, active
 from gittrack.version import VERSION
@@ -311,7 +311,6 @@ def create(
         "code_time": git.commit_time(code.exact) if code.exact else 0,
         "process": {"detached": True} if detached else journal.process_identity(),
         "tip": earlier.oid if earlier else None,
-        "pinned": code.exact is not None,
     }
     unlinked = place.settings.choice("code", "parent", "none") == "none"
     if unlinked:
@@ -329,19 +328,11 @@ def create(
 
 
 def pin(run: ActiveRun, git: Git, header: Mapping[str, Any]) -> None:
-    """Keeps git from collecting the run's code while it runs, whatever is amended or deleted meanwhile.
-
-    In a side thread: the reflog keeps the code for long enough, and training need not wait for it."""
+    """Keeps the run's code from git's gc while it runs."""
     exact = manifest.read_code(header.get("code")).exact
-    if exact is None:
-        return
-
-    def write() -> None:
-        with contextlib.suppress(GittrackError, OSError):
-            git.update_refs([Update(LIVE + run.id, exact, None)], durable=False)
-
-    run.pinning = threading.Thread(target=write, name="gittrack-pin", daemon=True)
-    run.pinning.start()
+    if exact is not None:
+        run.pinning = Pin(git, run.id, exact)
+        run.pinning.start()
 
 
 def _capture(place: Repo) -> Code:

@@ -5,6 +5,7 @@ moves the ref from exactly where it was. So a run is there whole or not at all, 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from gittrack.codec import event as event_codec
 from gittrack.codec import history as history_codec
 from gittrack.codec import manifest, record, tree
 from gittrack.codec.tree import Entry, Object
-from gittrack.errors import DataRefused, NotFound
+from gittrack.errors import DataRefused, GittrackError, NotFound
 from gittrack.git import Git, Objects, RefMoved, Update, pause
 from gittrack.model import Artifact, Edit, Event, History, Metric, Run, State, fold
 from gittrack.refname import LIVE, Oid, RunId, run_ref
@@ -257,7 +258,8 @@ def commit(
     if pinned:
         updates.append(Update(LIVE + run.id, None, None))
     git.update_refs(updates)
-    packs.merge(git)
+    with contextlib.suppress(GittrackError, OSError):  # the run is safe; the next one tries again
+        packs.merge(git)
     return made.oid
 
 

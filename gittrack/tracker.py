@@ -17,6 +17,7 @@ from gittrack import artifacts, redact, seal, values
 from gittrack.errors import GittrackError
 from gittrack.model import Goal, Run
 from gittrack.outcome import how_it_ended
+from gittrack.pins import Pin
 from gittrack.recorder import Recorder, harmless, say
 from gittrack.refname import RunId
 from gittrack.repo import Repo, random_bits
@@ -55,7 +56,7 @@ class ActiveRun(Recorder):
         self.resumed = resumed
         self.starting_step = next_step
         self.sealed: Run | None = None
-        self.pinning: threading.Thread | None = None
+        self.pinning: Pin | None = None
         self._repo = repo
         self._header = header
         self._attached = attached
@@ -291,7 +292,7 @@ class ActiveRun(Recorder):
                 say(f"run {self.label} is committed by the next `git track` command: other processes still write to it")
                 return None
             if self.pinning:
-                self.pinning.join()
+                self.pinning.cancel()
             self.sealed = seal.seal(self._repo.git, self.folder, sign=self._repo.sign)
         except Exception as exc:  # noqa: BLE001 - the journal is whole; the next command seals it
             why = exc.cause or exc.message if isinstance(exc, GittrackError) else f"{type(exc).__name__}: {exc}"

@@ -45,6 +45,8 @@ def encode(document: Mapping[str, Any]) -> bytes:
 
 def fitting(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """Returns a mapping without those entries that would take it over a reader's limits."""
+    if _count(document) <= MAX_NODES // 20 and len(repr(document)) <= MAX_BYTES // 16:
+        return document  # far from the limits: what is written is at most six times as long, and the indents
     kept: dict[str, Any] = {}
     room, nodes = MAX_BYTES, MAX_NODES - 1
     for key, item in document.items():

@@ -66,7 +66,7 @@ def command(
         raise NotRecorded("cannot record a run here", cause=f"'{exc.filename}': {exc.strerror}") from exc
     run.log_params(given)
     if run.pinning:
-        run.pinning.join()  # a thread that was started before would still take the signals
+        run.pinning.hurry()  # a thread that was started before would still take the signals
     with child.held_signals() as mask:
         return _record(run, list(command), metric_files, artifacts, mask=mask)
 

@@ -34,7 +34,7 @@ def command(
     pin(run, place.git, read_header(run.folder))
     run.close()
     if run.pinning:
-        run.pinning.join()
+        run.pinning.hurry()
     place.current_file.parent.mkdir(exist_ok=True)
     place.current_file.write_text(f"{run.id}\n", "ascii")
     output.line(run.id)
