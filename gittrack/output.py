@@ -101,6 +101,9 @@ def warn(text: str) -> None:
 
 def number(value: Any) -> str:
     """Returns a value for a table: six significant digits."""
+    if type(value) is float:  # nearly all of them
+        text = f"{value:.6g}"
+        return text.replace("e-0", "e-").replace("e+0", "e+") if "e" in text else text
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: ""}[value]
     if isinstance(value, float):
@@ -228,38 +231,34 @@ def table(
     """Returns the lines of a table that fits the terminal: columns that do not fit are left out from the right.
 
     right: the places of columns of numbers; colours: (row, column) to codes."""
-    heads = [printable(head) for head in heads]
     limit = widest if screen.width else 200
-    cells = [[cut(cell, limit) for cell in row] for row in rows]
-    widths = [max([width_of(cut(head, limit)), *(width_of(row[at]) for row in cells)]) for at, head in enumerate(heads)]
-    shown = _columns_that_fit(widths, screen.width)
-    lines = [
-        _line([screen.paint(pad(cut(heads[at], widths[at]), widths[at], right=at in right), BOLD) for at in shown])
-    ]
-    for number_, row in enumerate(cells):
-        painted = []
-        for at in shown:
-            codes = (colours or {}).get((number_, at), ())
-            painted.append(screen.paint(pad(row[at], widths[at], right=at in right), *codes))
-        lines.append(_line(painted))
-    return lines
-
-
-def _columns_that_fit(widths: Sequence[int], width: int | None) -> list[int]:
-    if width is None:
-        return list(range(len(widths)))
-    shown: list[int] = []
-    used = 0
-    for at, one in enumerate(widths):
-        used += one + (2 if shown else 0)
-        if used > width and shown:
+    room = screen.width
+    parts: list[list[str]] = []
+    for at, head in enumerate(heads):  # column by column, and no further than the terminal is wide
+        texts, width = _column(printable(head), [row[at] for row in rows], limit, right=at in right)
+        room = room if room is None else room - width - (2 if parts else 0)
+        if room is not None and room < 0 and parts:
             break
-        shown.append(at)
-    return shown
+        if screen.colour:
+            codes = [(colours or {}).get((number_, at), ()) for number_ in range(len(rows))]
+            texts = [screen.paint(text, *code) for text, code in zip(texts, [(BOLD,), *codes], strict=True)]
+        parts.append(texts)
+    return [line.rstrip() for line in map("  ".join, zip(*parts, strict=True))]
 
 
-def _line(cells: Iterable[str]) -> str:
-    return "  ".join(cells).rstrip()
+def _column(head: str, cells: list[str], limit: int, *, right: bool) -> tuple[list[str], int]:
+    """Returns head and cells cut and filled to one width, and the width."""
+    texts = [head, *cells]
+    if "".join(texts).isascii():
+        width = max(map(len, texts))
+        if width > limit:
+            texts, width = [text if len(text) <= limit else cut(text, limit) for text in texts], limit
+            if not "".join(texts).isascii():  # the `…` of those that were cut
+                return [pad(text, width, right=right) for text in texts], width
+        return [text.rjust(width) if right else text.ljust(width) for text in texts], width
+    texts = [cut(text, limit) for text in texts]
+    width = max(map(width_of, texts))
+    return [pad(text, width, right=right) for text in texts], width
 
 
 def pairs(screen: Screen, items: Iterable[tuple[str, str]], *, indent: str = "") -> Iterator[str]:

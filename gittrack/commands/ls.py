@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import click
@@ -13,7 +13,7 @@ from gittrack.errors import UsageError
 from gittrack.model import Run
 from gittrack.terminal import printable, printable_lines
 
-MAX_COLUMNS = 12  # of metrics, and of params; --columns and the machine forms have all
+MAX_COLUMNS = 8  # of metrics, and of params; --columns and the machine forms have all
 
 
 @click.command("ls", cls=common.JsonCommand)
@@ -107,12 +107,12 @@ def _table(screen: output.Screen, columns: str | None, runs: Sequence[Run], *, n
         plain = [[output.number(cell) for cell in row] for row in rows]
         numeric = {at for at in range(len(heads)) if any(isinstance(row[at], int | float) for row in rows)}
         return output.table(screen, heads, plain, right=numeric)
-    metrics, params = _metrics(runs)[:MAX_COLUMNS], _varying(runs)[:MAX_COLUMNS]
+    flats = [run.flat_params for run in runs]
+    metrics, params = _metrics(runs)[:MAX_COLUMNS], _varying(flats)[:MAX_COLUMNS]
     heads = ["NAME", "ID", "STATUS", "CREATED", "TIME", "CODE", *metrics, *params, "TAGS"]
     cells: list[list[str]] = []
     colours: dict[tuple[int, int], tuple[str, ...]] = {}
-    for at, run in enumerate(runs):
-        flat = run.flat_params
+    for at, (run, flat) in enumerate(zip(runs, flats, strict=True)):
         row = [
             printable(run.name) + ("*" if run.starred else ""),
             common.short(run),
@@ -133,11 +133,12 @@ def _table(screen: output.Screen, columns: str | None, runs: Sequence[Run], *, n
 
 def _metrics(runs: Sequence[Run]) -> list[str]:
     """Returns the metrics to show: those with a goal first, then the others that are not the machine's."""
-    names = {name: metric.goal for run in runs for name, metric in run.metrics.items()}
-    goals = {name for run in runs for name, metric in run.metrics.items() if metric.goal}
-    return sorted(
-        (name for name in names if not name.startswith("system/")), key=lambda name: (name not in goals, name)
-    )
+    goals: dict[str, bool] = {}
+    for run in runs:
+        for name, metric in run.metrics.items():
+            if metric.goal or name not in goals:
+                goals[name] = metric.goal is not None
+    return sorted((name for name in goals if not name.startswith("system/")), key=lambda name: (not goals[name], name))
 
 
 def _shown(run: Run, name: str) -> float | None:
@@ -147,10 +148,14 @@ def _shown(run: Run, name: str) -> float | None:
     return metric.best if metric.best is not None else metric.last
 
 
-def _varying(runs: Sequence[Run]) -> list[str]:
+def _varying(flats: Sequence[Mapping[str, object]]) -> list[str]:
     """Returns the params whose values differ between the runs; all of them where there is one run."""
-    flats = [run.flat_params for run in runs]
     names = {name: None for flat in flats for name in flat}
-    if len(runs) == 1:
+    if len(flats) == 1:
         return list(names)
-    return [name for name in names if len({repr(flat.get(name)) for flat in flats}) > 1]
+    return [name for name in names if _differs([flat.get(name) for flat in flats])]
+
+
+def _differs(values: Sequence[object]) -> bool:
+    first = repr(values[0])
+    return any(repr(value) != first for value in values)
