@@ -9,7 +9,7 @@ import fnmatch
 import math
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -196,13 +196,13 @@ def summarise(
         if history and name in columns:
             metric = _summarise_column(columns[name], history, goal)
             if lasts and name in lasts:
-                metric = replace(metric, last=lasts[name].value, step=lasts[name].step)
+                metric = metric._replace(last=lasts[name].value, step=lasts[name].step)
         else:
             value = summaries[name]
             step = history.steps[-1] if history and len(history.steps) else 0
             metric = Metric(value, step, value, step, value, step, value, 0, goal)
         if name in summaries:
-            metric = replace(metric, last=summaries[name], summary=summaries[name])
+            metric = metric._replace(last=summaries[name], summary=summaries[name])
         found[name] = metric
     return found
 

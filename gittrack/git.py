@@ -173,24 +173,31 @@ class Git:
 
         One process for all of them; the size stands before the text, so a text can hold anything."""
         form = "--format=%(objecttype) %(objectname) %(refname) %(contents:size)%0a%(contents)"
-        done = self.run("for-each-ref", form, prefix)
-        if done.returncode:  # an object is missing, and then git lists none
-            yield from self._messages_one_by_one(prefix)
-            return
-        raw = done.stdout
-        at = 0
-        while at < len(raw):
-            end = raw.index(b"\n", at)
-            kind, oid, name, size = raw[at:end].split(b" ")
-            at = end + 1 + int(size or 0)
-            if kind == b"commit":
-                yield Ref(name.decode("utf-8", "replace"), Oid(oid.decode())), raw[end + 1 : at]
-            at += 1
+        seen: set[str] = set()
+        with subprocess.Popen(
+            [GIT, *_PREFIX, "for-each-ref", form, prefix],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=self.environ,
+            cwd=self.place.work_tree or self.place.git_dir,
+        ) as process:
+            stream: Any = process.stdout  # read as it comes: git looks up the next ones while we parse
+            while head := stream.readline():
+                kind, oid, name, size = head.rstrip(b"\n").split(b" ")
+                ref = Ref(name.decode("utf-8", "replace"), Oid(oid.decode()))
+                message = stream.read(int(size or 0))
+                stream.read(1)
+                seen.add(ref.name)
+                if kind == b"commit":
+                    yield ref, message
+        if process.returncode:  # an object is missing, and then git ends there
+            yield from self._messages_one_by_one(prefix, seen)
 
-    def _messages_one_by_one(self, prefix: str) -> Iterator[tuple[Ref, bytes | None]]:
+    def _messages_one_by_one(self, prefix: str, seen: set[str]) -> Iterator[tuple[Ref, bytes | None]]:
         with self.objects() as objects:
             for ref in self.refs(prefix):
-                found = objects.read(ref.oid)
+                found = objects.read(ref.oid) if ref.name not in seen else (ref.oid, "blob", b"")
                 if found is None:
                     yield ref, None
                 elif found[1] == "commit":

@@ -9,7 +9,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from gittrack.refname import Oid, RunId
 
@@ -20,8 +20,7 @@ STATISTICS = ("last", "step", "min", "min_step", "max", "max_step", "best", "bes
 RECORDED = "run.yaml"  # stands for the tags a run was recorded with, in an untag edit
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """The summary of one metric of one run.
 
     min, max, mean and best leave out NaN; where several points share an extreme, the first holds."""
@@ -33,7 +32,7 @@ class Metric:
     max: float
     max_step: int
     mean: float
-    count: int
+    count: int  # type: ignore[assignment] # a tuple has a method of this name; ours is the number of points
     goal: Goal | None = None
     nan: int = 0
     summary: float | None = None

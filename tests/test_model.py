@@ -125,7 +125,7 @@ def test_an_edit_of_a_kind_that_is_not_known_changes_nothing(base: State, said: 
 
 def test_the_best_is_what_the_goal_says_and_none_without_one() -> None:
     assert (METRIC.best, METRIC.best_step) == (None, None)
-    low, high = replace(METRIC, goal="min"), replace(METRIC, goal="max")
+    low, high = METRIC._replace(goal="min"), METRIC._replace(goal="max")
     assert [(one.best, one.best_step) for one in (low, high)] == [(1.0, 1), (5.0, 2)]
 
 

@@ -13,22 +13,32 @@ import click
 
 from gittrack import index, journal, output, query, repo
 from gittrack.errors import GittrackError
+from gittrack.git import Ref
 from gittrack.model import Run
-from gittrack.refname import RUNS, Oid, RunId, is_run_id
+from gittrack.refname import LOCAL, RUNS, Oid, RunId, is_run_id
 from gittrack.repo import Repo
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def open_repo() -> Repo:
-    """Returns the repository here; first commits what dead processes left, and takes in what fetches brought."""
+    """Returns the repository here; first commits what dead processes left."""
     place = repo.open_repo()
     if journal.live_folders(place.git.place.common_dir):
         _recover(place)
+    return place
+
+
+def catch_up(place: Repo) -> list[Ref]:
+    """Takes in what fetches brought, with any git; returns the refs as they are then, if any remote was seen."""
+    mirrors = place.git.refs(LOCAL)
+    if not mirrors:
+        return []
     refs = index.all_refs(place.git)
     if index.is_behind(refs) and _last_stamp(place) != index.stamp(refs):
         _integrate(place)
-    return place
+        refs = index.all_refs(place.git)
+    return refs
 
 
 def _recover(place: Repo) -> None:
@@ -90,8 +100,8 @@ class Runs:
 
 
 def read_runs(place: Repo, *, deleted: bool = False) -> Runs:
-    """Returns all runs; says which could not be read."""
-    listing = index.read(place.git, deleted=deleted)
+    """Returns all runs, those that fetches brought included; says which could not be read."""
+    listing = index.read(place.git, deleted=deleted, refs=catch_up(place))
     for error in listing.damaged:
         report(error, label="warning")
     return Runs(place, listing)

@@ -18,6 +18,7 @@ def command(as_json: str | None) -> None:
     Its record, tree, history and files must agree; exits with 1 if those of one do not. What git checks itself
     (hashes, links) is left to `git fsck`."""
     place = common.open_repo()
+    common.catch_up(place)
     problems = list(audit.check_all(place.git))
     live, damaged = index.read_live(place.git)
     if as_json is not None:

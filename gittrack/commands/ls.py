@@ -13,7 +13,7 @@ from gittrack.errors import UsageError
 from gittrack.model import Run
 from gittrack.terminal import printable, printable_lines
 
-MAX_COLUMNS = 8  # of metrics, and of params; --columns and the machine forms have all
+MAX_COLUMNS = 6  # of metrics, and of params; --columns and the machine forms have all
 
 
 @click.command("ls", cls=common.JsonCommand)

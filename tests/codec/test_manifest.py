@@ -25,7 +25,7 @@ OID = Oid("a" * 40)
 @given(
     st.dictionaries(
         whole_texts.map(clean_name),
-        st.builds(replace, metrics, nan=st.integers(0, 9), summary=st.none() | st.floats()),
+        st.builds(Metric._replace, metrics, nan=st.integers(0, 9), summary=st.none() | st.floats()),
         max_size=4,
     )
 )
@@ -38,7 +38,7 @@ def test_metrics_come_back_and_stand_sorted_by_name(given_metrics: dict[str, Met
 
 
 def test_a_metric_says_what_is_best_only_where_there_is_a_goal() -> None:
-    made = {"b": METRIC, "a": replace(METRIC, goal="max", nan=1, summary=0.5)}
+    made = {"b": METRIC, "a": METRIC._replace(goal="max", nan=1, summary=0.5)}
     assert manifest.encode_metrics(made).decode() == (
         "a:\n  last: 0.5\n  step: 3\n  min: 0.25\n  min_step: 1\n  max: 2.0\n  max_step: 0\n"
         "  best: 2.0\n  best_step: 0\n  mean: 0.75\n  count: 4\n  nan: 1\n  goal: max\n  summary: 0.5\n"

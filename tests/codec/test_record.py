@@ -101,7 +101,7 @@ def test_keys_stand_in_the_order_of_the_format_and_empty_ones_are_left_out() -> 
         code=Code(Oid("a" * 40), "main", dirty=True, snapshot=Oid("b" * 40)),
         command="train",
         params={"lr": 0.1},
-        metrics={"loss": replace(METRIC, goal="min")},
+        metrics={"loss": METRIC._replace(goal="min")},
         tags=("x",),
         group="g",
         parent=ID,
@@ -134,7 +134,7 @@ def test_keys_stand_in_the_order_of_the_format_and_empty_ones_are_left_out() -> 
     [
         ({}, "run calm-heron-42: finished"),
         ({"loss": METRIC}, "run calm-heron-42: finished, loss 0.5"),
-        ({"loss": METRIC, "acc": replace(METRIC, goal="max")}, "run calm-heron-42: finished, acc 2"),
+        ({"loss": METRIC, "acc": METRIC._replace(goal="max")}, "run calm-heron-42: finished, acc 2"),
         ({"a\tb\x1b[31m\n": METRIC}, "run calm-heron-42: finished, a b\\x1b[31m\\n 0.5"),
         ({"x" * 200: METRIC}, "run calm-heron-42: finished, " + "x" * 91),
     ],
