@@ -277,33 +277,6 @@ class Git:
         if durable:
             self._sync_refs(change.ref for change in updates if change.new)
 
-    def signed(self, commit: bytes) -> bytes:
-        """Returns a commit's body signed as the user signs commits; raises GitFailed if the signature fails.
-
-        git makes the signed commit in a private object folder, which goes away."""
-        head, _, message = commit.partition(b"\n\n")
-        fields = [line.decode("utf-8", "surrogateescape").split(" ", 1) for line in head.split(b"\n")]
-        args = [part for key, value in fields if key == "parent" for part in ("-p", value)]
-        env: dict[str, str] = {}
-        for key, value in fields:
-            if key in ("author", "committer"):
-                name, _, rest = value.partition(" <")
-                address, _, date = rest.partition("> ")
-                env |= {
-                    f"GIT_{key.upper()}_NAME": name,
-                    f"GIT_{key.upper()}_EMAIL": address,
-                    f"GIT_{key.upper()}_DATE": "@" + date,
-                }
-        home = self.place.common_dir / "gittrack"
-        home.mkdir(exist_ok=True)
-        import tempfile  # noqa: PLC0415 - only for those who sign
-
-        with tempfile.TemporaryDirectory(prefix="sign-", dir=home) as folder:
-            env["GIT_OBJECT_DIRECTORY"] = folder
-            env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(self.place.common_dir / "objects")
-            oid = self.ask("commit-tree", "-S", *args, "-F", "-", fields[0][1], input=message, env=env).decode().strip()
-            return self.ask("cat-file", "commit", oid, env=env)
-
     def _sync_refs(self, refs: Iterable[str]) -> None:
         common = self.place.common_dir
         folders: set[Path] = set()

@@ -22,6 +22,7 @@ from gittrack.errors import DataRefused, GittrackError, NotFound
 from gittrack.git import Git, Objects, RefMoved, Update, pause
 from gittrack.model import Artifact, Edit, Event, History, Metric, Run, State, fold
 from gittrack.refname import LIVE, Oid, RunId, run_ref
+from gittrack.signing import signed
 
 MAX_COMMIT = record.MAX_BYTES + 64 * 1024
 MAX_TREE_BYTES = 16 * 1024 * 1024
@@ -251,7 +252,7 @@ def commit(
     )
     if sign:  # git signs a commit only once its tree is there
         git.write_pack(tree.encode_pack(objects, algorithm=algorithm), keep=packs.keep_text(run.id))
-        body, objects = git.signed(body), []
+        body, objects = signed(git, body), []
     made = tree.make_object("commit", body, algorithm=algorithm)
     git.write_pack(tree.encode_pack([*objects, made], algorithm=algorithm), keep=packs.keep_text(run.id))
     updates = [Update(run_ref(run.id), made.oid, old)]
