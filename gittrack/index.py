@@ -6,11 +6,11 @@ listed as damaged, so that one bad run never hides the others."""
 from __future__ import annotations
 
 import contextlib
+import os
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from gittrack import journal
 from gittrack.codec import record
 from gittrack.errors import DataRefused, GittrackError
 from gittrack.git import Git, Ref
@@ -106,16 +106,24 @@ def _complete(git: Git, runs: list[Run], damaged: list[GittrackError]) -> list[R
     return complete
 
 
+def has_live(git: Git) -> bool:
+    """Tells whether there may be a run that has no commit yet."""
+    try:
+        with os.scandir(git.place.common_dir / "gittrack" / "live") as found:
+            return any(found)
+    except OSError:
+        return False
+
+
 def read_live(git: Git) -> tuple[list[Run], list[GittrackError]]:
     """Returns the runs that have no commit yet, and what of them is damaged."""
     runs: list[Run] = []
     damaged: list[GittrackError] = []
-    folders = journal.live_folders(git.place.common_dir)
-    if not folders:
+    if not has_live(git):
         return runs, damaged
-    from gittrack import seal  # noqa: PLC0415 - only while something is recorded
+    from gittrack import journal, seal  # noqa: PLC0415 - only while something is recorded
 
-    for folder in folders:
+    for folder in journal.live_folders(git.place.common_dir):
         with contextlib.suppress(FileNotFoundError):  # it ended while we looked
             try:
                 runs.append(seal.preview(journal.read(folder)))

@@ -266,6 +266,8 @@ def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a nested mapping as one level with dotted names.
 
     Where `{"a.b": 1, "a": {"b": 2}}` would collide, the literal dot of the first is written with a backslash."""
+    if dict not in {type(item) for item in nested.values()} and type(nested) is dict:
+        return dict(nested)  # one level already, as most params are
     found: dict[str, Any] = {}
     count = 0
 

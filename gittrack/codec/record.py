@@ -23,6 +23,7 @@ MAX_NOTE = 1000
 MAX_COMMAND = 500
 MAX_DEPTH = 32
 _GOALS = ("min", "max")
+_DEEP = frozenset({dict, list})
 _MARK = "\nRecord: "
 _TAG = "$float"
 _LIKE_TAG = re.compile(r"\$+float")  # a name of the user's that looks like the tag gets one more `$`
@@ -153,7 +154,10 @@ _WITH_TAGS = json.JSONDecoder(object_hook=_untagged, parse_constant=_no_constant
 
 def check_depth(value: Any, room: int = MAX_DEPTH) -> None:
     """Raises ValueError for values nested deeper than those who walk them can follow."""
-    for item in value.values() if type(value) is dict else value:
+    items = value.values() if type(value) is dict else value
+    if not _DEEP.intersection(map(type, items)):
+        return
+    for item in items:
         if type(item) in (dict, list):
             if room == 0:
                 raise ValueError(f"nested deeper than {MAX_DEPTH}")

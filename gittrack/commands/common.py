@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gittrack import index, journal, output, query, repo
+from gittrack import index, output, query, repo
 from gittrack.errors import GittrackError
 from gittrack.git import Ref
 from gittrack.model import Run
@@ -24,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def open_repo() -> Repo:
     """Returns the repository here; first commits what dead processes left."""
     place = repo.open_repo()
-    if journal.live_folders(place.git.place.common_dir):
+    if index.has_live(place.git):
         _recover(place)
     return place
 
