@@ -8,8 +8,6 @@ from typing import Any
 
 from gittrack.model import Goal, Run
 
-MISSING = None
-
 
 @dataclass(frozen=True, slots=True)
 class Row:

@@ -15,7 +15,6 @@ from gittrack.refname import Oid, RunId
 
 Goal = Literal["min", "max"]
 STATUSES = ("running", "finished", "failed", "interrupted", "crashed")
-STATISTICS = ("last", "step", "min", "min_step", "max", "max_step", "best", "best_step", "mean", "count")
 
 RECORDED = "run.yaml"  # stands for the tags a run was recorded with, in an untag edit
 

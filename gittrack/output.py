@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from gittrack.terminal import printable
 
-RED, GREEN, YELLOW, BLUE, CYAN, DIM, BOLD = "31", "32", "33", "34", "36", "2", "1"
+RED, GREEN, YELLOW, CYAN, DIM, BOLD = "31", "32", "33", "36", "2", "1"
 STATUS_COLOURS = {"running": CYAN, "finished": GREEN, "failed": RED, "crashed": RED, "interrupted": YELLOW}
 
 

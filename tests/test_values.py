@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gittrack import values
@@ -202,8 +202,7 @@ def cleaned_names(value: Any) -> Any:
     """Returns plain values with their names as they are stored."""
     if isinstance(value, dict):
         found = {values.clean_name(key): cleaned_names(item) for key, item in value.items()}
-        if len(found) < len(value):
-            pytest.skip("two names are written the same")
+        assume(len(found) == len(value))  # two names may be written the same
         return found
     return [cleaned_names(item) for item in value] if isinstance(value, list) else value
 
