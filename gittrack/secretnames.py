@@ -139,7 +139,7 @@ _ASSIGNED = re.compile(
     rb"[a-z0-9_-]{0,20}+(?: provided)?"
     rb"(?:\\{0,3}[\"'`]|[\])]|&quot;){0,4}+[ \t]{0,8}+"
     rb"(?:(?::[ \t]{0,4}(?:str|optional\[str\]|str \| none)[ \t]{0,4})?(?:=>|:=|={1,3}|:(?!//))|(?<=[\"'`]),|>)[ \t]{0,8}+"
-    rb"(?![-+]?[0-9]{0,12}\.?[0-9]{0,12}(?:e[-+]?[0-9]{1,4})?(?:[\s,;)\]}\"'%]|$)|(?:true|false|none|null)(?![a-z0-9]))"
+    rb"(?![-+]?\.?[0-9]{1,12}\.?[0-9]{0,12}(?:e[-+]?[0-9]{1,4})?(?:[\s,;)\]}\"'%]|$)|(?:true|false|none|null)(?![a-z0-9]))"
     rb"(?=[^\s]{4})"
 )
 _NAME_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from gittrack.secretnames import is_secret
 from gittrack.shapes import Span
 
-# Program | what must stand between it and the option | options. `-p` takes the next word or the rest of its own;
-# `-p+` only the rest of its own; `-u:` what follows a colon; `!` any word that looks like a key.
+# Program | what must stand between it and the option | options. `-p` takes the next word; `-p+` the rest of its own;
+# `-p*` either; `-u:` what follows a colon in either; `!` is any word that looks like a key.
 _TABLE = """
 curl | | -u: --user: -U: --proxy-user: --oauth2-bearer --pass --key-password
 http https xh | | -a: --auth:
 mysql mysqldump mysqladmin mariadb mariadb-dump mysqlimport | | -p+
-sshpass | | -p
+sshpass | | -p*
 docker podman nerdctl helm oras crane buildah singularity apptainer | login | -p
 skopeo | | --creds: --src-creds: --dest-creds:
 redis-cli | | -a
@@ -32,21 +33,27 @@ mosquitto_pub mosquitto_sub | | -P
 svn hg | | --password
 smbclient rpcclient | | -U%
 lftp | | -u,
-htpasswd | | -b2
+aws heroku fly railway dotnet | | --password
 vault wandb comet huggingface-cli hf neptune clearml kaggle dagshub | login | !
 """
 
 
-def _read_table() -> dict[str, tuple[str, tuple[str, ...]]]:
+class _Option(NamedTuple):
+    name: str
+    mark: str
+
+
+def _read_table() -> dict[str, tuple[str, tuple[_Option, ...]]]:
     found = {}
     for line in _TABLE.strip().splitlines():
-        programs, between, options = (part.strip() for part in line.split("|"))
-        found.update(dict.fromkeys(programs.split(), (between, tuple(options.split()))))
+        programs, between, forms = (part.strip() for part in line.split("|"))
+        options = tuple(_Option(form.rstrip("+*:%,!"), form[-1] if form[-1] in "+*:%,!" else "") for form in forms.split())
+        found.update(dict.fromkeys(programs.split(), (between, options)))
     return found
 
 
 _PROGRAMS = _read_table()
-_MARKS = ":%,"
+_KEY = re.compile(r"[\w.-]{20,}")
 
 
 def hidden(words: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -80,29 +87,30 @@ def _base(word: str) -> str:
 
 def _short(program: str, seen: set[str], option: str, word: str) -> int | None:
     """Returns from which character on a word is the secret of one of a program's own options."""
-    between, options = _PROGRAMS.get(program, ("", ()))
-    if not options or (between and between not in seen):
+    between, options = _PROGRAMS[program]
+    if between and between not in seen:
         return None
-    for form in options:
-        name = form.rstrip("+:%,!2")
-        if form == "!":
-            if not word.startswith("-") and not option and re.fullmatch(r"[\w.-]{20,}", word):
+    for name, mark in options:
+        follows = option == name
+        if mark == "!":
+            if not option and not word.startswith("-") and _KEY.fullmatch(word):
                 return 0
-        elif form.endswith("+"):
-            if word.startswith(name) and len(word) > len(name) and not word.startswith("--"):
+        elif not follows and not (word.startswith(name) and len(word) > len(name)):
+            continue
+        elif mark in ("", "*", "+"):
+            if follows and mark != "+" and not word.startswith("-"):
+                return 0
+            if not follows and mark and not word.startswith("--"):
                 return len(name)
-        elif form[-1] in _MARKS:
-            at = word.find(form[-1]) + 1
-            start = 0 if option == name else len(name) + 1 if word.startswith(name + "=") else None
-            if start is None and not name.startswith("--") and len(name) == 2 and word.startswith(name):  # noqa: PLR2004
-                start = 2
-            if start is not None and at > start and at < len(word):
+        else:
+            own = 0 if follows else len(name) + 1 if word[len(name)] == "=" else len(name) if len(name) == _SHORT else None
+            at = word.find(mark, own) + 1 if own is not None else 0
+            if own is not None and own < at < len(word):
                 return at
-        elif option == name and not word.startswith("-"):
-            return 0
-        elif len(name) == 2 and word.startswith(name) and len(word) > 2 and program in ("sshpass",):  # noqa: PLR2004
-            return 2
     return None
+
+
+_SHORT = len("-u")
 
 
 # In a text ----------------------------------------------------------------------------------------------------------
@@ -112,16 +120,16 @@ _LINE = re.compile(
 )
 _NEEDLES = tuple(name.encode() + b" " for name in _PROGRAMS)
 _OPTION = re.compile(rb"(?<![\w-])--?[A-Za-z][\w.-]{2,60}+[ \t]{1,4}+(?=[^\s-])[\"']?([^\s\"']{4,4000}+)")
+_DIGIT = re.compile(r"[0-9]")
 _WORD = re.compile(rb"[\"']?([^\s\"']+)[\"']?")
 
 
 def find(data: bytes) -> Iterator[Span]:
     """Yields the secrets in command lines that stand in a text."""
-    if b"-" not in data:
-        return
-    for found in _OPTION.finditer(data):
+    for found in _OPTION.finditer(data) if b"-" in data else ():
         name = found[0][: found.start(1) - found.start()].decode("latin-1").strip(" \t\"'")
-        if is_secret(name, found[1].decode("utf-8", "replace")) and any(char.isdigit() for char in found[1].decode("latin-1")) | name.startswith("--"):
+        value = found[1].decode("utf-8", "replace")
+        if is_secret(name, value) and (name.startswith("--") or _DIGIT.search(value)):
             yield Span(*found.span(1), "a password")
     if any(needle in data for needle in _NEEDLES):
         for line in _LINE.finditer(data):

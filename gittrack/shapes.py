@@ -278,7 +278,7 @@ def _possible(words: bytes, data: bytes) -> Iterator[_Shape]:
 
 
 # Tokens that begin with no letters of their own: a bot's number or its code, and what only a random text has after it.
-_TELEGRAM = re.compile(rb"(?<![0-9A-Za-z])[0-9]{8,10}:(?=[\w-]*[0-9])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[\w-]{34,36}(?![\w-])")
+_TELEGRAM = re.compile(rb"(?<![0-9A-Za-z])(?:bot)?[0-9]{8,10}:(?=[\w-]*[0-9])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[\w-]{34,36}(?![\w-])")
 _DISCORD = re.compile(
     rb"[MNO](?<![\w-][MNO])[\w-]{22,27}\.[\w-]{6}\.(?=[\w-]{0,40}?[0-9])(?=[\w-]{0,40}?[a-z])(?=[\w-]{0,40}?[A-Z])[\w-]{27,}+"
 )
