@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gittrack import capture
 from gittrack.codec import tree
 from gittrack.errors import DataRefused, NotFound
 
 MAX_BYTES = 10 * 1024 * 1024
 _CHUNK = 1 << 20
+_SCANNED = 1 << 20
 
 
 def find(source: Path, name: str | None) -> Iterator[tuple[Path, str]]:
@@ -34,6 +36,26 @@ def find(source: Path, name: str | None) -> Iterator[tuple[Path, str]]:
         for file in sorted(files):
             path = Path(folder) / file
             yield path, f"{top}/{path.relative_to(source).as_posix()}"
+
+
+def refuse_secret(target: str) -> None:
+    """Raises DataRefused for a path whose name says that it holds secrets."""
+    if capture.is_secret(target):
+        raise DataRefused(
+            f"artifact '{target}' is not kept",
+            cause="its name says that it holds secrets",
+            hint="if it holds none, give it another name with name=",
+        )
+
+
+def warning(file: Path, size: int) -> str | None:
+    """Returns what to say of a text that holds what looks like a secret; None of any other file.
+
+    It was logged on purpose, by its content's hash, so it is not changed."""
+    if size > _SCANNED:
+        return None
+    found = capture.find_secret(file.read_bytes())
+    return f"holds what looks like {found[0]}, line {found[1]}" if found else None
 
 
 def take(source: Path, target: str, folder: Path) -> dict[str, Any]:

@@ -6,10 +6,13 @@ and links are right and the user's index is not even read for writing."""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fnmatch
 import os
+import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -89,8 +92,10 @@ def read_status(git: Git) -> Status:
     )
 
 
-def capture_code(git: Git, settings: Settings) -> Code:
+def capture_code(git: Git, settings: Settings, *, redacting: bool = True) -> Code:
     """Returns the code of a run that starts now; a dirty tree is stored first, in a kept pack.
+
+    redacting: files that hold secrets are left out, not only those that are named so.
 
     Raises UsageError if the tree is dirty and `track.dirty` is `refuse`."""
     policy = settings.choice("dirty", "snapshot", "warn", "refuse")
@@ -107,7 +112,7 @@ def capture_code(git: Git, settings: Settings) -> Code:
         )
     if policy == "warn":
         return code
-    snapshot, omitted = make_snapshot(git, status, limit=settings.size("snapshotLimit"))
+    snapshot, omitted = make_snapshot(git, status, limit=settings.size("snapshotLimit"), redacting=redacting)
     return replace(code, snapshot=snapshot, omitted=omitted)
 
 
@@ -121,7 +126,7 @@ def remote_address(settings: Settings, branch: str | None) -> str | None:
 # The snapshot ---------------------------------------------------------------------------------------------------
 
 
-def choose(root: Path, status: Status, *, limit: int) -> tuple[list[str], tuple[Omitted, ...]]:
+def choose(root: Path, status: Status, *, limit: int, redacting: bool = True) -> tuple[list[str], tuple[Omitted, ...]]:
     """Returns the paths that go into the snapshot, and what is left out with the reason."""
     chosen: list[str] = []
     omitted: list[Omitted] = []
@@ -130,6 +135,8 @@ def choose(root: Path, status: Status, *, limit: int) -> tuple[list[str], tuple[
     for path in status.changed:
         if is_secret(path):
             omitted.append(Omitted(path, "its name says that it holds secrets; the committed version is kept"))
+        elif redacting and (why := _holds_secret(root, path, limit)):
+            omitted.append(Omitted(path, f"{why}; the committed version is kept"))
         else:
             chosen.append(path)
     for path in status.untracked:
@@ -138,6 +145,8 @@ def choose(root: Path, status: Status, *, limit: int) -> tuple[list[str], tuple[
             continue
         why, size = _why_left_out(root, path, limit)
         total += size or 0
+        if why is None and redacting:
+            why = _holds_secret(root, path, limit)
         if why is None and (len(chosen) >= MAX_FILES or total > MAX_TOTAL):
             why = f"more than {MAX_FILES} files, or {MAX_TOTAL >> 20} MiB in all"
         if why:
@@ -165,6 +174,32 @@ def _why_left_out(root: Path, path: str, limit: int) -> tuple[str | None, int | 
     return None, status.st_size
 
 
+def _holds_secret(root: Path, path: str, limit: int) -> str | None:
+    """Returns why a file's content or path keeps it out of the snapshot: it has something like a token in it."""
+    if redact.path(path)[1]:
+        return "its name holds what looks like a token"
+    try:
+        status = os.lstat(root / path)
+        if stat.S_ISLNK(status.st_mode):
+            content = os.fsencode(os.readlink(root / path))
+        elif stat.S_ISREG(status.st_mode):
+            with open(root / path, "rb") as file:
+                content = file.read(limit)
+        else:
+            return None
+    except OSError:
+        return None  # it was deleted, or git will say why
+    found = find_secret(content)
+    return f"holds what looks like {found[0]}, line {found[1]}" if found else None
+
+
+def find_secret(content: bytes) -> tuple[str, int] | None:
+    """Returns what the first secret in a file looks like, and its line; None if there is none, or it is no text."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        content = content.decode("utf-16", "replace").encode("utf-8", "replace")
+    return None if b"\0" in content[:8000] else redact.first(content)
+
+
 def is_secret(path: str) -> bool:
     """Tells whether a file's name says that it holds secrets."""
     folder, _, name = path.rpartition("/")
@@ -188,20 +223,25 @@ def _environment_folders(untracked: Iterable[str]) -> set[str]:
     return found
 
 
-def make_snapshot(git: Git, status: Status, *, limit: int) -> tuple[Oid | None, tuple[Omitted, ...]]:
+def make_snapshot(
+    git: Git, status: Status, *, limit: int, redacting: bool = True
+) -> tuple[Oid | None, tuple[Omitted, ...]]:
     """Stores the work tree as a commit on `status.commit` and returns its id, with what was left out.
 
     None if nothing that differs can be stored."""
     root = git.place.work_tree
     if root is None:
         return None, ()
-    chosen, omitted = choose(root, status, limit=limit)
+    chosen, omitted = choose(root, status, limit=limit, redacting=redacting)
+    left_out = sorted(set(status.changed) - set(chosen))
+    if redacting:
+        omitted = tuple(replace(left, path=redact.path(left.path)[0]) for left in omitted)
     home = git.place.common_dir / "gittrack"
     home.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="snapshot-", dir=home) as folder:
         private = Path(folder)
         env = _private_environment(git, private)
-        _unstage(git, [path for path in status.changed if is_secret(path)], status.commit, env)
+        _unstage(git, left_out, status.commit, env)
         omitted += _fill_index(git, chosen, env)
         tree_oid = Oid(git.ask("write-tree", env=env).decode().strip())
         if status.commit and tree_oid == git.ask("rev-parse", f"{status.commit}^{{tree}}").decode().strip():
@@ -273,10 +313,23 @@ def _store_private(git: Git, private: Path, commit: tree.Object, env: Mapping[st
     git.write_pack(pack, keep=packs.keep_text("snapshot"))
 
 
-def patch(git: Git, code: Code) -> bytes:
-    """Returns the uncommitted changes as `git diff --binary` shows them, for runs that publish no code."""
+def patch(git: Git, code: Code, *, redacting: bool = True) -> tuple[bytes, tuple[Omitted, ...]]:
+    """Returns the uncommitted changes as `git diff --binary` shows them, for runs that publish no code.
+
+    With them, the files that are not in it because their changes, the lines taken away too, hold a secret."""
     if not code.snapshot:
-        return b""
+        return b"", ()
     # The plumbing takes no prefixes, colours or context from the user's settings, so that the patch applies.
     args = ("--binary", "--no-ext-diff", "--no-textconv", code.commit or git.empty_tree, code.snapshot)
-    return git.ask("diff-tree", "-p", *args)
+    whole = git.ask("diff-tree", "-p", *args)
+    if not redacting or not redact.first(whole):
+        return whole, ()
+    kept, omitted = [], []
+    for part in re.split(rb"(?m)^(?=diff --git )", whole):
+        found = redact.first(part)
+        if found:
+            path = part.partition(b"\n")[0].rpartition(b" b/")[2].decode("utf-8", "replace").rstrip('"')
+            omitted.append(Omitted(redact.path(path)[0], f"its patch holds what looks like {found[0]}"))
+        else:
+            kept.append(part)
+    return b"".join(kept), tuple(omitted)

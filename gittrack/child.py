@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gittrack import redact
-
 HEAD_BYTES = 1024 * 1024
 TAIL_BYTES = 1024 * 1024
 _CHUNK = 65536
@@ -86,18 +84,13 @@ class Log:
                     self._tail_size -= len(gone)
                     self._dropped += len(gone)
 
-    def close(self) -> int:
-        """Completes the file, replaces secrets of known shapes, and returns how many there were."""
+    def close(self) -> None:
+        """Completes the file; secrets in it are replaced when the run is sealed."""
         with self._lock, contextlib.suppress(OSError):
             if self._dropped:
                 self._file.write(f"\n[... {self._dropped} bytes left out ...]\n".encode())
             self._file.writelines(self._tail)
             self._file.close()
-            text, count = redact.text(self.path.read_bytes().decode("utf-8", "surrogateescape"))
-            if count:
-                self.path.write_bytes(text.encode("utf-8", "surrogateescape"))
-            return count
-        return 0
 
 
 @contextlib.contextmanager

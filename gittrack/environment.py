@@ -179,8 +179,8 @@ def _gpus() -> list[dict[str, str]]:
     return found
 
 
-def variables(settings: Settings) -> dict[str, str]:
-    """Returns the environment variables of the allow-list that are set, secrets in them replaced."""
+def variables(settings: Settings, *, redacting: bool = True) -> dict[str, str]:
+    """Returns the environment variables of the allow-list that are set, with secrets replaced if asked."""
     extra = settings.get("envAllow").replace(",", " ").split()
     exact = {*VARIABLES, *(name for name in extra if "*" not in name)}
     patterns = [name for name in extra if "*" in name]
@@ -188,7 +188,8 @@ def variables(settings: Settings) -> dict[str, str]:
     names = [
         name for name in environ if name in exact or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
     ]
-    return {name: redact.text(environ[name])[0] for name in sorted(names)}
+    found = {name: environ[name] for name in sorted(names)}
+    return redact.params(found)[0] if redacting else found
 
 
 def directory_in(work_tree: Path | None) -> str | None:

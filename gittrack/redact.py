@@ -113,12 +113,12 @@ def first(data: bytes) -> tuple[str, int] | None:
 
 def _is_sure(value: bytes) -> bool:
     """Tells whether a value is as random as only keys are."""
-    if len(value) < 16 or re.search(rb"[\s{}$<>()]", value):  # noqa: PLR2004 - shorter ones are words too often
+    if len(value) < 16 or re.search(rb"[\s{}$<>()]", value):
         return False
     digits = len(re.findall(rb"[0-9]", value))
     mixed = re.search(rb"[a-z]", value) and re.search(rb"[A-Z]", value)
     hexadecimal = re.fullmatch(rb"[0-9a-f]{32,}", value)
-    return bool(digits >= 2 and (mixed or hexadecimal or len(value) >= 24))  # noqa: PLR2004 - so is one digit
+    return bool(digits >= 2 and (mixed or hexadecimal or len(value) >= 24))
 
 
 def command(argv: Iterable[str]) -> tuple[list[str], int]:
@@ -175,9 +175,50 @@ def params(given: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     return clean_mapping(given, ""), count
 
 
+def note(given: Mapping[str, Any]) -> tuple[Mapping[str, Any], int]:
+    """Returns a note of the journal with secrets replaced, and how many there were."""
+    if given.get("k") != "event":
+        return params(given)
+    clean, count = params({given["key"]: given.get("value")})
+    ((key, value),) = clean.items()
+    return ({**given, "key": key, "value": value}, count) if count else (given, 0)
+
+
+def header(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the header of a run with secrets replaced; `redacted` counts them, by place."""
+    kept = dict(given)
+    kept["command"], in_command = command(given["command"])
+    texts = {
+        key: given[key] for key in ("name", "tags", "notes", "group", "project", "entity", "job_type") if key in given
+    }
+    clean, in_texts = params(texts)
+    about = {key: given[key] for key in ("directory",) if given.get(key)}
+    about |= {key: text for key, text in given["code"].items() if key in ("branch", "remote")}
+    clean_about, in_about = params(about)
+    kept |= clean | {key: value for key, value in clean_about.items() if key in given}
+    kept["code"] = {**given["code"], **{key: value for key, value in clean_about.items() if key in given["code"]}}
+    places = {"command": in_command, "name, tags and notes": in_texts, "code": in_about}
+    found = {place: count for place, count in places.items() if count}
+    return kept | ({"redacted": found} if found else {})
+
+
+def edit(changes: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """Returns an edit of a run with secrets in what it adds replaced, and how many there were."""
+    given = {key: value for key, value in changes.items() if key != "untag"}
+    clean, count = params(given)
+    return {**changes, **clean}, count
+
+
+def told(places: Mapping[str, int]) -> str:
+    """Returns what is said of secrets that were replaced: how many, and where."""
+    count = sum(places.values())
+    what = "1 secret was" if count == 1 else f"{count} secrets were"
+    return f"{what} replaced by {REDACTED} (in {', '.join(sorted(places))})"
+
+
 def _below(above: str, key: str) -> str:
     """Returns the name that a key has with the one it stands below, where that says more."""
-    return f"{above.rpartition('.')[2]}.{key}" if above and len(key) <= 6 else key  # noqa: PLR2004 - `key`, `token`
+    return f"{above.rpartition('.')[2]}.{key}" if above and len(key) <= 6 else key
 
 
 def address(url: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import capture, journal, pins, store, values
+from gittrack import capture, journal, pins, sidefiles, store, values
 from gittrack.codec import event as event_codec
 from gittrack.codec import history as history_codec
 from gittrack.codec import manifest, tree, yaml12
@@ -129,7 +129,10 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
 
     for old in (history_codec.TEXT_FILE, history_codec.COLUMNS_FILE) if made.history else ():
         files.pop(old, None)
-    content = _content(live, made, facts, metrics) | edit_files
+    side, printed = sidefiles.read(live)
+    places = sidefiles.replaced(header, made, printed)
+    facts["redacted"] = (facts.get("redacted") or 0) + sum(places.values()) or None
+    content = _content(side, made, facts, metrics) | edit_files
     files |= {path: store.blob(git, raw) for path, raw in content.items() if tree.why_refused(path) is None}
     oid = store.commit(
         git,
@@ -143,7 +146,7 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
         sign=sign,
         pinned=pins.is_pinned(git, run),
     )
-    return replace(described, oid=oid)
+    return replace(described, oid=oid, redacted=places)
 
 
 def _drop_missing(made: Draft) -> None:
@@ -159,10 +162,10 @@ def _drop_missing(made: Draft) -> None:
 
 
 def _content(
-    live: journal.Live, made: Draft, facts: Mapping[str, Any], metrics: Mapping[str, Metric]
+    side: Mapping[str, bytes], made: Draft, facts: Mapping[str, Any], metrics: Mapping[str, Metric]
 ) -> dict[str, bytes]:
     """Returns the files of the run's tree (docs/format.md, chapter 4) that this seal writes."""
-    found = _side_files(live.folder)
+    found = dict(side)
     found["run.yaml"] = manifest.encode_run(facts)
     found["params.yaml"] = yaml12.encode(made.params)
     if metrics:
@@ -213,6 +216,7 @@ def _facts(header: Mapping[str, Any], made: Draft, live: journal.Live) -> dict[s
         facts[key] = made.end.get(key, made.child.get(key))
     for key in ("dropped", "corrupt", "rounded", "redacted"):
         facts[key] = made.counts.get(key) or None
+    facts["redact"] = False if header.get("redact") is False or made.state.get("redact") is False else None
     facts["notes"] = [facts["notes"]] if isinstance(facts.get("notes"), str) else facts.get("notes")
     return {key: values.clean_texts(value) for key, value in facts.items()}
 
@@ -252,6 +256,8 @@ def _continue(made: Draft, facts: dict[str, Any], before: store.Detail) -> None:
         del made.artifacts[path], made.sources[path]
         facts["dropped"] = (facts.get("dropped") or 0) + 1
     made.artifacts = kept | made.artifacts
+    facts["redacted"] = (facts.get("redacted") or 0) + int(old.get("redacted") or 0) or None
+    facts["redact"] = False if old.get("redact") is False else facts.get("redact")
     facts["resumed"] = [*old.get("resumed", []), facts["created"]]
     for key in ("created", "parent", "project", "entity", "job_type", "group"):
         facts[key] = old.get(key) or facts.get(key)
@@ -298,17 +304,6 @@ def _live_edits(folder: Path, before: tuple[Any, ...]) -> tuple[tuple[Any, ...],
             found.append(event_codec.decode_edit(raw, file=path.name))
             files[f"edits/{path.name}"] = raw
     return tuple(found), files
-
-
-def _side_files(folder: Path) -> dict[str, bytes]:
-    """Returns the files that go into the tree as they lie in the live folder."""
-    found = {}
-    for name in ("output.log", "code.patch"):
-        with contextlib.suppress(FileNotFoundError):
-            found[name] = (folder / name).read_bytes()
-    with contextlib.suppress(OSError):
-        found |= {f"env/{path.name}": path.read_bytes() for path in (folder / "env").iterdir()}
-    return {name: content for name, content in found.items() if content}
 
 
 def preview(live: journal.Live) -> Run:

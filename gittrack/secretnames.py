@@ -1,4 +1,4 @@
-"""Values that are secret because of the name they stand under: `password`, `WANDB_API_KEY`, `--token`, `Authorization:`.
+"""Values that are secret because of the name they stand under: `password`, `WANDB_API_KEY`, `Authorization:`.
 
 The words of machine learning are full of tokens and keys that are none. So a name counts by its last words only, what
 a tokenizer calls a token is left alone, and numbers, booleans and references to a variable are never secrets."""
@@ -40,9 +40,7 @@ _STRONG = re.compile(
 )
 _PASSWORD = re.compile(r"(?:passw(?:or)?d|passphrase|passcode|(?:^|_)(?:pw|pwd|pass))$")
 # … and under these only what is long enough for one, and no word of a tokenizer: `<|endoftext|>` is none.
-_WEAK = re.compile(
-    r"(?:^|_)(?:token|credentials?|creds|pat|jwt|sas|cookie|passwords|secrets|api_?keys|access_?keys)$"
-)
+_WEAK = re.compile(r"(?:^|_)(?:token|credentials?|creds|pat|jwt|sas|cookie|passwords|secrets|api_?keys|access_?keys)$")
 # Under these, what looks random.
 _MAYBE = re.compile(r"(?:^|_)(?:auth|pass|session_?id|sid|login)$")
 _NOT = re.compile(  # of a tokenizer or a vocabulary
@@ -64,9 +62,9 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NUMBER = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?", re.IGNORECASE)
 _WORD = frozenset(
     (
-        "true false yes no on off none null nan inf auto default required optional string str text prompt enabled disabled "
-        "missing invalid incorrect unknown empty hidden redacted expired valid wrong correct ok set unset not is was the "
-        "for and must may changeme changed password passwd secret token key file env environment bytes int float bool"
+        "true false yes no on off none null nan inf auto default required optional string str text prompt enabled "
+        "disabled missing invalid incorrect unknown empty hidden redacted expired valid wrong correct ok set unset not "
+        "is was the for and must may changeme changed password passwd secret token key file env bytes int float bool"
     ).split()
 )
 _REFERENCE = re.compile(
@@ -74,7 +72,9 @@ _REFERENCE = re.compile(
     r"(?:env|vault|op|secret|ref|file|keyring|ssm|arn|oc\.env|oc\.decode)[:.].*|(?:\||<\|).*(?:\||\|>)",
     re.DOTALL,
 )
-_PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][\w. -]+){1,20}[/\\]?|[\w-]+\.(?:json|ya?ml|toml|txt|pem|key|pub|env|ini|cfg)")
+_PATH = re.compile(
+    r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][\w. -]+){1,20}[/\\]?|[\w-]+\.(?:json|ya?ml|toml|txt|pem|key|pub|env|ini|cfg)"
+)
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -121,7 +121,7 @@ def is_secret(name: str, value: str) -> bool:
     if not kind or not value or value.isspace():
         return False
     if _NUMBER.fullmatch(value):
-        return kind == "password" and value.isdigit() and len(value) >= 6  # noqa: PLR2004 - more than a count has
+        return kind == "password" and value.isdigit() and len(value) >= 6
     if _is_reference(value):
         return False
     if kind in ("password", "strong"):
@@ -133,18 +133,23 @@ def is_secret(name: str, value: str) -> bool:
 
 # In a text ----------------------------------------------------------------------------------------------------------
 
-_STEMS = b"pass pwd pw secret token key auth cred cookie sess sid bearer jwt sas mnemonic phrase signature pat creds".split()
+_STEMS = (
+    b"pass pwd pw secret token key auth cred cookie sess sid bearer jwt sas mnemonic phrase signature pat creds".split()
+)
 _ASSIGNED = re.compile(
     rb"(?:pass|pwd|pw|secret|token|key|auth|cred|cookie|sess|sid|bearer|jwt|sas|mnemonic|phrase|signature|pat)"
     rb"[a-z0-9_-]{0,20}+(?: provided)?"
     rb"(?:\\{0,3}[\"'`]|[\])]|&quot;){0,4}+[ \t]{0,8}+"
-    rb"(?:(?::[ \t]{0,4}(?:str|optional\[str\]|str \| none)[ \t]{0,4})?(?:=>|:=|={1,3}|:(?!//))|(?<=[\"'`]),|>)[ \t]{0,8}+"
-    rb"(?![-+]?\.?[0-9]{1,12}\.?[0-9]{0,12}(?:e[-+]?[0-9]{1,4})?(?:[\s,;)\]}\"'%]|$)|(?:true|false|none|null)(?![a-z0-9]))"
+    rb"(?:(?::[ \t]{0,4}(?:str|optional\[str\]|str \| none)[ \t]{0,4})?(?:=>|:=|={1,3}|:(?!//))|(?<=[\"'`]),|>)"
+    rb"[ \t]{0,8}+"
+    rb"(?![-+]?\.?[0-9]{1,12}\.?[0-9]{0,12}(?:e[-+]?[0-9]{1,4})?(?:[\s,;)\]}\"'%]|$))(?!(?:true|false|none|null)(?!\w))"
     rb"(?=[^\s]{4})"
 )
 _NAME_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 _NAME = re.compile(rb"[A-Za-z0-9_.-]{1,60}")
-_TWO_WORDS = re.compile(rb"(?:api|access|secret|private|auth|client|account|storage|subscription|license|master|session)$")
+_TWO_WORDS = re.compile(
+    rb"(?:api|access|secret|private|auth|client|account|storage|subscription|license|master|session)$"
+)
 _SCHEME = re.compile(rb"(?:bearer|basic|token|digest|negotiate|apikey|bot|key|aws4-hmac-sha256)[ \t]+", re.IGNORECASE)
 _OPEN = re.compile(rb"(?:[rubf]{1,2}(?=[\"'\\]))?(\\{0,3}[\"'`]|&quot;)", re.IGNORECASE)
 _BARE = re.compile(rb"[^\s\"'`,;<>&|)}\]\\]{1,4000}")
@@ -175,11 +180,25 @@ _QUERY = re.compile(
 _PHRASES = (
     (re.compile(rb"(?i:bearer)[ \t]+(?=[\w.~+/=-]{0,200}?[0-9])([\w.~+/=-]{16,4000}+)"), b"bearer "),
     (re.compile(rb"wandb(?:\.login\((?:key[ ]?=[ ]?)?[\"']|[ ]login[ ]+(?:--relogin[ ]+)?)([\w-]{20,200})"), b"wandb"),
-    (re.compile(rb"machine[ \t\r\n]+[\w.:-]{1,200}[ \t\r\n]+login[ \t\r\n]+\S{1,200}[ \t\r\n]+password[ \t\r\n]+(\S{1,400})"), b"machine"),
+    (
+        re.compile(
+            rb"machine[ \t\r\n]+[\w.:-]{1,200}[ \t\r\n]+login[ \t\r\n]+\S{1,200}[ \t\r\n]+password[ \t\r\n]+(\S{1,400})"
+        ),
+        b"machine",
+    ),
     (re.compile(rb"jdbc:oracle:\w{1,9}:[\w.-]{1,80}/([^\s@\"']{1,200})@"), b"jdbc:oracle"),
-    (re.compile(rb"(?:identified[ ]by|with[ ]password|encrypted[ ]password)[ ]+'([^'\n]{3,200})'", re.IGNORECASE), b" by '"),
+    (
+        re.compile(rb"(?:identified[ ]by|with[ ]password|encrypted[ ]password)[ ]+'([^'\n]{3,200})'", re.IGNORECASE),
+        b" by '",
+    ),
     (re.compile(rb"(?:with|encrypted)[ ]password[ ]+'([^'\n]{3,200})'", re.IGNORECASE), b"password '"),
-    (re.compile(rb"(?i:set-cookie|cookie)\\{0,3}[\"']?[ ]?:[ ]?\\{0,3}[\"']?((?:[\w.-]{1,80}=[^\s;\"'\\]{1,4000};?[ ]?){1,50})"), b"cookie"),
+    (
+        re.compile(
+            rb"(?i:set-cookie|cookie)\\{0,3}[\"']?[ ]?:[ ]?\\{0,3}[\"']?"
+            rb"((?:[\w.-]{1,80}=[^\s;\"'\\]{1,4000};?[ ]?){1,50})"
+        ),
+        b"cookie",
+    ),
 )
 _BASIC = re.compile(rb"(?i:basic)[ \t]+([A-Za-z0-9+/]{6,1000}={0,2})")
 
@@ -190,7 +209,7 @@ def _is_pair(word: bytes) -> bool:
         plain = base64.b64decode(word + b"=" * (-len(word) % 4), validate=True)
     except binascii.Error:
         return False
-    return b":" in plain and plain.isascii() and all(byte >= 32 for byte in plain)  # noqa: PLR2004 - printable
+    return b":" in plain and plain.isascii() and all(byte >= 32 for byte in plain)
 
 
 def _assignments(data: bytes, low: bytes) -> Iterator[Span]:
@@ -208,7 +227,11 @@ def _assignments(data: bytes, low: bytes) -> Iterator[Span]:
         if not kind:
             continue
         separator = data[found.start() + len(stem[0]) if stem else at : at].strip()
-        if separator.endswith(b">") and not separator.endswith(b"=>") and above[len(above) - len(front) - 1 :][:1] != b"<":
+        if (
+            separator.endswith(b">")
+            and not separator.endswith(b"=>")
+            and above[len(above) - len(front) - 1 :][:1] != b"<"
+        ):
             continue
         opened = _OPEN.match(data, at)
         start = opened.end() if opened else at
@@ -240,6 +263,10 @@ def _is_assigned(kind: str, value: str, quoted: bool, listed: bool) -> bool:  # 
     """Tells whether a value in a text is a secret; a text is no place to be generous with words."""
     if listed or kind == "maybe":
         return _is_random(value) and not _is_reference(value)
-    if kind == "weak" and not _is_random(value) and not (quoted and len(value) >= _LONG and not re.search(r"\s", value)):
+    if (
+        kind == "weak"
+        and not _is_random(value)
+        and not (quoted and len(value) >= _LONG and not re.search(r"\s", value))
+    ):
         return False
     return not _NUMBER.fullmatch(value) and not _is_reference(value)

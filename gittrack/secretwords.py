@@ -47,7 +47,9 @@ def _read_table() -> dict[str, tuple[str, tuple[_Option, ...]]]:
     found = {}
     for line in _TABLE.strip().splitlines():
         programs, between, forms = (part.strip() for part in line.split("|"))
-        options = tuple(_Option(form.rstrip("+*:%,!"), form[-1] if form[-1] in "+*:%,!" else "") for form in forms.split())
+        options = tuple(
+            _Option(form.rstrip("+*:%,!"), form[-1] if form[-1] in "+*:%,!" else "") for form in forms.split()
+        )
         found.update(dict.fromkeys(programs.split(), (between, options)))
     return found
 
@@ -103,7 +105,15 @@ def _short(program: str, seen: set[str], option: str, word: str) -> int | None:
             if not follows and mark and not word.startswith("--"):
                 return len(name)
         else:
-            own = 0 if follows else len(name) + 1 if word[len(name)] == "=" else len(name) if len(name) == _SHORT else None
+            own = (
+                0
+                if follows
+                else len(name) + 1
+                if word[len(name)] == "="
+                else len(name)
+                if len(name) == _SHORT
+                else None
+            )
             at = word.find(mark, own) + 1 if own is not None else 0
             if own is not None and own < at < len(word):
                 return at
@@ -116,7 +126,11 @@ _SHORT = len("-u")
 # In a text ----------------------------------------------------------------------------------------------------------
 
 _LINE = re.compile(
-    (r"(?<![\w./-])(?:" + "|".join(map(re.escape, sorted(_PROGRAMS, key=len, reverse=True))) + r")[ \t][^\n;|&]{1,4000}").encode()
+    (
+        r"(?<![\w./-])(?:"
+        + "|".join(map(re.escape, sorted(_PROGRAMS, key=len, reverse=True)))
+        + r")[ \t][^\n;|&]{1,4000}"
+    ).encode()
 )
 _NEEDLES = tuple(name.encode() + b" " for name in _PROGRAMS)
 _OPTION = re.compile(rb"(?<![\w-])--?[A-Za-z][\w.-]{2,60}+[ \t]{1,4}+(?=[^\s-])[\"']?([^\s\"']{4,4000}+)")

@@ -21,9 +21,11 @@ KEYS: dict[str, tuple[str, str]] = {
     "code": ("parent", "`parent`: the code is a parent of the run; `none`: only its id and a patch are kept"),
     "publishSnapshots": ("ask", "whether `push` may publish uncommitted files: `ask`, `true` or `false`"),
     "envAllow": ("", "names of environment variables to record besides the built-in list; `*` at an end matches"),
+    "redact": ("true", "whether secrets are replaced by `***` before they are recorded: `true` or `false`"),
     "snapshotLimit": ("10M", "the largest untracked file that goes into a snapshot"),
 }
 
+_ON, _OFF = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _SIZE = re.compile(r"([0-9]+)([kmg]?)", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -46,6 +48,10 @@ class Settings:
         if value not in allowed:
             raise UsageError(f"track.{key} is '{value}'", hint=f"set it to one of: {', '.join(allowed)}")
         return value
+
+    def switch(self, key: str) -> bool:
+        """Returns a setting that is on or off; raises UsageError."""
+        return self.choice(key, *_ON, *_OFF) in _ON
 
     def size(self, key: str) -> int:
         """Returns a setting such as `10M` in bytes; raises UsageError."""

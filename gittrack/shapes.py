@@ -21,12 +21,13 @@ class Span(NamedTuple):
     what: str
 
 
-# What it is | how it begins (one or more) | how it goes on. Before the pattern, `!`: only if a digit and a letter are in
-# it; `?`: only if it has a long part with both; `<n`: it begins no word, and n bytes in front belong to it.
+# What it is | how it begins (one or more) | how it goes on. In front of the pattern `!`: only if a digit and a letter
+# are in it; `?`: only if it has a long part with both; `<n`: it begins no word, and n bytes before belong to it.
 _TABLE = r"""
 a GitHub token | ghp_ gho_ ghu_ ghs_ ghr_ | [A-Za-z0-9]{20,}+
 a GitHub token | github_pat_ | [A-Za-z0-9_]{20,}+
-a GitLab token | glpat- gldt- glrt- glrtr- glcbt- glptt- glft- glimt- glagent- gloas- glsoat- glffct- glwt- | [\w=-](?:[\w=-]|\.(?=\w)){15,}+
+a GitLab token | glpat- gldt- glrt- glrtr- glcbt- glptt- glft- glimt- | [\w=-](?:[\w=-]|\.(?=\w)){15,}+
+a GitLab token | glagent- gloas- glsoat- glffct- glwt- | [\w=-]{16,}+
 a GitLab token | GR1348941 | [\w-]{20,}+
 a Hugging Face token | hf_ api_org_ | [A-Za-z0-9]{24,}+
 an Anthropic key | sk-ant- | [\w-]{20,}+
@@ -68,7 +69,7 @@ a Google HMAC key | GOOG1E | [A-Z0-9]{20,}+
 an Azure client secret | Q~ | <4(?<=[\w~.]{3}[0-9]Q~)[\w~.-]{30,}+
 an Azure key | JQQJ99 | <52(?<=[A-Za-z0-9]{52}JQQJ99)[A-Za-z0-9]{20,}+
 an Azure DevOps token | AZDO | <76(?<=[A-Za-z0-9]{76}AZDO)[A-Za-z0-9]{4}(?![A-Za-z0-9])
-a Slack token | xoxb- xoxp- xoxa- xoxr- xoxs- xoxe- xoxo- xoxc- xoxd- xoxe.xoxp- xoxe.xoxb- xapp- | [A-Za-z0-9%/+=-]{11,}+
+a Slack token | xoxb- xoxp- xoxa- xoxr- xoxs- xoxe- xoxo- xoxc- xoxd- xapp- | [A-Za-z0-9%/+=-]{11,}+
 a Slack webhook | hooks.slack.com/services/ hooks.slack.com/workflows/ hooks.slack.com/triggers/ | [\w/]{20,}+
 a Discord webhook | discord.com/api/webhooks/ discordapp.com/api/webhooks/ | [0-9]{8,}+/[\w-]{20,}+
 a Teams webhook | .webhook.office.com/webhookb2/ | <0[\w@/-]{40,}+
@@ -175,13 +176,13 @@ a JSON web token | eyJ | [\w-]{8,2000}+\.eyJ[\w-]{8,}+\.[\w-]{8,}+
 _BEFORE = (
     *(r"(?<![A-Za-z0-9]{})", r"(?<=\\[nrtbf]{})", r"(?<=\\u[0-9a-f]{{4}}{})", r"(?<=%[0-9A-Fa-f]{{2}}{})"),
     *(r"(?<=\[m{})", r"(?<=\[[0-9]m{})", r"(?<=[\[;][0-9]{{2}}m{})", r"(?<=;[0-9]m{})", r"(?<=;[0-9]{{3}}m{})"),
-    *(r"(?<=\[K{})", r"(?<=\(B{})"),
+    *(r"(?<=\x1b\[K{})", r"(?<=\x1b\(B{})"),
 )
 _MIN_WORD = 16  # no row above has a shorter match
 _HEAD = 4
-_WORDS = bytes(byte if chr(byte).isalnum() and byte < 128 or byte in b"_-+/=.:~$%@" else 32 for byte in range(256))
+_WORDS = bytes(byte if (chr(byte).isalnum() and byte < 128) or byte in b"_-+/=.:~$%@" else 32 for byte in range(256))
 _RUNS = bytes(byte if chr(byte).isalnum() and byte < 128 else 32 for byte in range(256))
-_ESCAPES = re.compile(rb"\x1b?(?:\[[0-9;]{0,20}[A-Za-z]|\(B)|\\(?:[nrtbf]|u[0-9a-f]{4})|%[0-9A-Fa-f]{2}")
+_ESCAPES = re.compile(rb"\[[0-9;]{1,20}m|\x1b\[[mK]|\x1b\(B|\\(?:[nrtbf]|u[0-9a-f]{4})|%[0-9A-Fa-f]{2}")
 
 
 class _Shape(NamedTuple):
@@ -230,8 +231,11 @@ def _table() -> tuple[tuple[_Shape, ...], dict[bytes, tuple[_Shape, ...]], dict[
         else:
             whole = shape.head == shape.start and len(shape.head) < _HEAD
             (letters if whole else words).setdefault(shape.head, []).append(shape)
-    frozen = ({key: tuple(found) for key, found in group.items()} for group in (words, letters))
-    return (tuple(loose), *frozen)
+    return tuple(loose), _frozen(words), _frozen(letters)
+
+
+def _frozen(group: dict[bytes, list[_Shape]]) -> dict[bytes, tuple[_Shape, ...]]:
+    return {key: tuple(found) for key, found in group.items()}
 
 
 @functools.cache
@@ -255,21 +259,18 @@ def find(data: bytes) -> Iterator[Span]:
             for found in _pattern(shape).finditer(data):
                 if shape.judge is None or shape.judge.match(data, found.start() + len(shape.start), found.end()):
                     yield Span(found.start() - (shape.before or 0), found.end(), shape.what)
-    if b":" in words and _TELEGRAM.search(words):
-        for found in _TELEGRAM.finditer(data):
-            yield Span(found.start(), found.end(), "a Telegram bot token")
-    if b"." in words and _DISCORD.search(words):
-        for found in _DISCORD.finditer(data):
-            yield Span(found.start(), found.end(), "a Discord bot token")
+    for pattern, what in _BOTS:
+        if pattern.search(words):
+            yield from (Span(*found.span(), what) for found in pattern.finditer(data))
 
 
 def _possible(words: bytes, data: bytes) -> Iterator[_Shape]:
     """Yields the shapes whose first letters begin a word."""
     loose, by_word, by_letters = _table()
     yield from (shape for shape in loose if shape.start in words)
-    if b"\\" in data or b"[" in data or b"%" in data or b"\x1b" in data:
-        words = _ESCAPES.sub(b" ", data)
     heads = {run[:_HEAD] for run in words.translate(_RUNS).split()}
+    if b"\\" in data or b"[" in data or b"%" in data:
+        heads |= {run[:_HEAD] for run in _ESCAPES.sub(b" ", data).translate(_RUNS).split()}
     for head in heads & by_word.keys():
         yield from by_word[head]
     shorter = {head[:size] for head in heads for size in (2, 3)}
@@ -278,9 +279,21 @@ def _possible(words: bytes, data: bytes) -> Iterator[_Shape]:
 
 
 # Tokens that begin with no letters of their own: a bot's number or its code, and what only a random text has after it.
-_TELEGRAM = re.compile(rb"(?<![0-9A-Za-z])(?:bot)?[0-9]{8,10}:(?=[\w-]*[0-9])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[\w-]{34,36}(?![\w-])")
-_DISCORD = re.compile(
-    rb"[MNO](?<![\w-][MNO])[\w-]{22,27}\.[\w-]{6}\.(?=[\w-]{0,40}?[0-9])(?=[\w-]{0,40}?[a-z])(?=[\w-]{0,40}?[A-Z])[\w-]{27,}+"
+_BOTS = (
+    (
+        re.compile(
+            rb"(?<![0-9A-Za-z])(?:bot)?[0-9]{8,10}:"
+            rb"(?=[\w-]{0,40}?[0-9])(?=[\w-]{0,40}?[a-z])(?=[\w-]{0,40}?[A-Z])[\w-]{34,36}(?![\w-])"
+        ),
+        "a Telegram bot token",
+    ),
+    (
+        re.compile(
+            rb"[MNO](?<![\w-][MNO])[\w-]{22,27}\.[\w-]{6}\."
+            rb"(?=[\w-]{0,40}?[0-9])(?=[\w-]{0,40}?[a-z])(?=[\w-]{0,40}?[A-Z])[\w-]{27,}+"
+        ),
+        "a Discord bot token",
+    ),
 )
 
 
@@ -311,6 +324,6 @@ def _private_keys(data: bytes) -> Iterator[Span]:
     for end in ends:
         above = data[max(at, end.start() - _MAX_KEY) : end.start()]
         size = len(above) - len(above.rstrip(_BASE64))
-        if size >= 40 and b"\n" in above[-size:]:  # noqa: PLR2004 - less than a line is none
+        if size >= 40 and b"\n" in above[-size:]:
             yield Span(end.start() - size, end.end(), what)
         at = end.end()

@@ -11,10 +11,12 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import capture, environment, exits, index, journal, query, redact, repo, seal, settings, store, values
+from gittrack import capture, environment, exits, index, journal, query, repo, seal, settings, store, values
+from gittrack import redact as redactor  # `init` has an argument of that name
 from gittrack.codec import manifest, yaml12
 from gittrack.draft import draft
 from gittrack.errors import GittrackError, NotFound, UsageError
@@ -62,12 +64,14 @@ def init(
     resume: bool | str | None = None,
     reinit: bool | str | None = None,
     mode: str | None = None,
+    redact: bool | None = None,
     **others: Any,
 ) -> ActiveRun:
     """Starts recording a run and returns it; `gittrack.log()` and the like write to it from now on.
 
     params (or config): a mapping, namespace, dataclass or YAML file. resume: a run's id or name to go on with;
     `"must"`, `"allow"`, `"auto"` or True as in W&B. mode: `"disabled"` records nothing.
+    redact: False records secrets as they are; by default `track.redact` decides.
     A run that was not finished is finished first, unless `reinit="create_new"` or `parent` is given.
     Raises UsageError if `track.dirty` is `refuse` and the work tree is dirty, NotFound if `resume` names no run."""
     for key, value in others.items():
@@ -83,6 +87,7 @@ def init(
     wanted = {
         "tags": sorted({str(tag) for tag in ([tags] if isinstance(tags, str) else tags or ())}),
         "parent": _parent_id(parent),
+        "redact": redact,
     }
     texts = {"name": name, "notes": notes, "group": group, "project": project, "entity": entity, "job_type": job_type}
     wanted |= {key: None if value is None else values.clean_text(str(value)) for key, value in texts.items()}
@@ -191,9 +196,12 @@ def _attach(place: Repo, run: str | None, wanted: dict[str, Any], params: Mappin
     _attached.add(run)
     known = draft(journal.read(folder)).params
     with contextlib.suppress(OSError):
-        write_environment(place, folder)  # this process is what is recorded, not the command around it
+        # This process is what is recorded, not the command around it.
+        write_environment(place, folder, redacting=header.get("redact") is not False)
     found = ActiveRun(place, folder, header, attached=True, params=known)
     found.config.merge(known)
+    if wanted["redact"] is False and found.redacting:
+        found.keep_secrets()
     for key in ("name", "notes", "group"):
         if wanted[key]:
             setattr(found, key, wanted[key])
@@ -217,9 +225,8 @@ def _find_earlier(place: Repo, identifier: str | None, resume: Any) -> Run | Non
         chosen = _as_run_id(identifier)
         found = next((run for run in runs if run.id == chosen), None)
     elif resume in (True, "auto", "allow", "must"):
-        command, _ = redact.command(_command())
-        same = store.command_text(command)
-        found = next((r for r in runs if r.status in ("crashed", "interrupted") and r.command == same), None)
+        same = {store.command_text(command) for command in (_command(), redactor.command(_command())[0])}
+        found = next((r for r in runs if r.status in ("crashed", "interrupted") and r.command in same), None)
     else:
         return query.find(str(resume), runs, commit=place.git.resolve).run
     if found is None and resume == "must":
@@ -243,8 +250,7 @@ def _command() -> list[str]:
 def _record(place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, identifier: str | None) -> ActiveRun:
     """Makes the live folder of a new run, or of one that goes on, and returns the run."""
     now = time.time()
-    command, hidden = redact.command(_command())
-    live = create(place, wanted, command=command, now=now, identifier=identifier, earlier=earlier)
+    live = create(place, wanted, command=_command(), now=now, identifier=identifier, earlier=earlier)
     if earlier is None:
         run = open_run(place, live)
     else:
@@ -256,8 +262,6 @@ def _record(place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, iden
         run.config.merge(params)
         pin(run, place.git, journal.read_header(live))
         say(f"run {earlier.name} goes on at step {last}")
-    if hidden:
-        run.count(redacted=hidden)
     return run
 
 
@@ -292,11 +296,16 @@ def create(
     detached: no process owns the run; only `git track finish` ends it. program: what the run is of, if it is a
     command; else it is this process."""
     git = place.git
-    code = _capture(place)
+    asked = wanted.get("redact")
+    redacting = place.settings.switch("redact") if asked is None else bool(asked)
+    code = _capture(place, redacting=redacting)
+    unlinked = place.settings.choice("code", "parent", "none") == "none"
+    changes, left_out = capture.patch(git, code, redacting=redacting) if unlinked else (b"", ())
+    code = replace(code, omitted=code.omitted + left_out)
     run_id = earlier.id if earlier else _free_id(place, identifier)
     folder = journal.live_root(git.place.common_dir) / run_id
     header = {
-        **{key: value for key, value in wanted.items() if value not in (None, [], "")},
+        **{key: value for key, value in wanted.items() if key != "redact" and value not in (None, [], "")},
         "format": 1,
         "id": run_id,
         "name": (earlier.name if earlier else None) or wanted.get("name") or repo.new_name(),
@@ -312,7 +321,7 @@ def create(
         "process": {"detached": True} if detached else journal.process_identity(),
         "tip": earlier.oid if earlier else None,
     }
-    unlinked = place.settings.choice("code", "parent", "none") == "none"
+    header = redactor.header(header) if redacting else header | {"redact": False}
     if unlinked:
         header |= {"unlinked": True}
     try:
@@ -321,8 +330,8 @@ def create(
         raise UsageError(
             f"run '{run_id}' is being recorded already", hint="finish it first, or start a new one"
         ) from None
-    write_environment(place, folder, program=program)
-    if unlinked and (changes := capture.patch(git, code)):
+    write_environment(place, folder, program=program, redacting=redacting)
+    if changes:
         (folder / "code.patch").write_bytes(changes)
     return folder
 
@@ -335,8 +344,8 @@ def pin(run: ActiveRun, git: Git, header: Mapping[str, Any]) -> None:
         run.pinning.start()
 
 
-def _capture(place: Repo) -> Code:
-    code = capture.capture_code(place.git, place.settings)
+def _capture(place: Repo, *, redacting: bool) -> Code:
+    code = capture.capture_code(place.git, place.settings, redacting=redacting)
     if code.omitted:
         listed = ", ".join(left.path for left in code.omitted[:5])
         more = f" and {len(code.omitted) - 5} more" if len(code.omitted) > 5 else ""
@@ -356,13 +365,13 @@ def _free_id(place: Repo, identifier: str | None) -> RunId:
     return wanted
 
 
-def write_environment(place: Repo, folder: Path, *, program: str | None = None) -> None:
+def write_environment(place: Repo, folder: Path, *, program: str | None = None, redacting: bool = True) -> None:
     """Writes what goes into `env/`, as it will stand in the commit.
 
     Of this process; or, with the path of a `program` that is about to be run, of the Python that will run it."""
     if not _machine:
         _machine.update(environment.machine(), git=place.git.ask("version").decode().split()[2])
-    facts = {**_machine, "gittrack": VERSION, "variables": environment.variables(place.settings)}
+    facts = {**_machine, "gittrack": VERSION, "variables": environment.variables(place.settings, redacting=redacting)}
     packages: list[str] = []
     if program is None:
         packages = environment.packages()

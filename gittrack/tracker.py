@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 from gittrack import artifacts, redact, seal, values
 from gittrack.errors import GittrackError
 from gittrack.model import Goal, Run
-from gittrack.outcome import how_it_ended
+from gittrack.outcome import MAX_ERROR, how_it_ended
 from gittrack.pins import Pin
 from gittrack.recorder import Recorder, harmless, say
 from gittrack.refname import RunId
@@ -52,6 +52,7 @@ class ActiveRun(Recorder):
             first_schema=random_bits() % (1 << 31) if shared else 0,
             next_step=next_step,
         )
+        self.redacting = header.get("redact") is not False
         self.id = RunId(str(header["id"]))
         self.resumed = resumed
         self.starting_step = next_step
@@ -187,10 +188,9 @@ class ActiveRun(Recorder):
 
     def _params(self, given: Mapping[str, Any]) -> None:
         plain, _ = self._plain(given, "")
-        plain, hidden = redact.params(plain)
-        if hidden:
-            self._counts["redacted"] = self._counts.get("redacted", 0) + hidden
-            self._say_once("redacted", f"{hidden} param(s) that look like secrets are recorded as '***'")
+        if self.redacting:
+            plain, hidden = redact.params(plain)
+            self.hid("params", hidden)
         changed = self.config.merge(plain)
         for path, value in changed:
             self._say_once(
@@ -233,7 +233,7 @@ class ActiveRun(Recorder):
         try:
             for source, target in artifacts.find(Path(path), name):
                 try:
-                    item = artifacts.take(source, target, self.folder / "files")
+                    item = self._take(source, target)
                 except GittrackError as exc:
                     self._counts["dropped"] = self._counts.get("dropped", 0) + 1
                     for line in exc.lines():
@@ -253,12 +253,29 @@ class ActiveRun(Recorder):
             self._call_failed("log_artifact", exc)
         return kept
 
+    def _take(self, source: Path, target: str) -> dict[str, Any]:
+        """Copies a file and returns what the journal says of it; refuses one whose name says that it is secret."""
+        if not self.redacting:
+            return artifacts.take(source, target, self.folder / "files")
+        artifacts.refuse_secret(target)
+        target, hidden = redact.path(target)
+        self.hid("artifacts", hidden)
+        item = artifacts.take(source, target, self.folder / "files")
+        if warning := artifacts.warning(self.folder / "files" / item["file"], item["size"]):
+            say(f"warning: artifact '{target}' {warning}; it is kept as it is")
+        return item
+
     @harmless
     def alert(self, title: str, text: str = "", **_: Any) -> None:
         """Records a message for people, and prints it."""
         say(f"alert: {title}{': ' + text if text else ''}")
         now = time.time()
         self._put(self._event(now, str(title), str(text), self._step, "alert"), what="an alert")
+
+    def keep_secrets(self) -> None:
+        """Records from now on as given, secrets included, and says so in the run."""
+        self.redacting = False
+        self._state(redact=False)
 
     # Ending ---------------------------------------------------------------------------------------------------------
 
@@ -277,6 +294,7 @@ class ActiveRun(Recorder):
             exit_code = int(given) if isinstance(given, int) else None if given is None else 1
             status = status or ("failed" if exit_code else "finished")
             end = {"status": status, "exit_code": exit_code, **end}
+            end["error"] = self._clean(str(end.get("error") or ""), "error")[:MAX_ERROR] or None
             if self._counts:
                 self._note("count", v=self._counts)
             if self._owner:  # how a forked child ends says nothing of the run
@@ -299,6 +317,7 @@ class ActiveRun(Recorder):
             say(f"warning: run {self.label} could not be committed yet ({why})")
             say("all its points are kept; the next `git track` command commits it")
             return None
+        _tell(self.sealed)
         if quiet is False or (quiet is None and _is_terminal()):
             say(f"run {self.label} {status}: git track show {self.label}")
         return self.sealed
@@ -363,6 +382,12 @@ active: list[ActiveRun] = []
 def _forget(run: ActiveRun) -> None:
     if run in active:
         active.remove(run)
+
+
+def _tell(sealed: Run) -> None:
+    """Says how many secrets were replaced in a run."""
+    if sealed.redacted:
+        say(redact.told(sealed.redacted))
 
 
 def _is_terminal() -> bool:

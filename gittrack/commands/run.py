@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from gittrack import child, output, redact, repo, start
+from gittrack import child, output, repo, start
 from gittrack.codec import metricfile, yaml12
 from gittrack.commands import common
 from gittrack.commands.tag import check_tag
@@ -39,6 +39,7 @@ class NotRecorded(GittrackError):
 @click.option("--tag", "tags", multiple=True, help="A tag.")
 @click.option("--group", help="The group the run belongs to.")
 @click.option("-m", "--note", help="A note.")
+@click.option("--no-redact", is_flag=True, help="Record secrets as they are, in output, command and params.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] CMD...")
 def command(
     params: tuple[str, ...],
@@ -48,6 +49,7 @@ def command(
     tags: tuple[str, ...],
     group: str | None,
     note: str | None,
+    no_redact: bool,
     command: tuple[str, ...],
 ) -> int:
     """Run a command and record it.
@@ -56,7 +58,8 @@ def command(
     options. The command's exit code is passed on; 125 is an error of ours, 126 and 127 mean that the command
     could not be started."""
     given = _params(command, params)
-    wanted = {"name": name, "tags": [check_tag(tag) for tag in tags], "group": group, "notes": note}
+    wanted: dict[str, Any] = {"name": name, "tags": [check_tag(tag) for tag in tags], "group": group, "notes": note}
+    wanted["redact"] = False if no_redact else None
     try:
         run = begin(repo.open_repo(), wanted, command)
     except GittrackError as exc:
@@ -76,21 +79,18 @@ def begin(place: repo.Repo, wanted: dict[str, Any], command: tuple[str, ...], *,
     environ = place.git.environ
     outer = environ.get(start.RUN_VARIABLE)
     wanted = {**wanted, "parent": outer or None}
-    clean, hidden = redact.command(command)
     program = shutil.which(command[0]) or command[0] if command else None
-    folder = start.create(place, wanted, command=clean, now=time.time(), detached=detached, program=program)
-    run = start.open_run(place, folder, shared=detached)
-    run.count(redacted=hidden) if hidden else None
-    return run
+    folder = start.create(place, wanted, command=list(command), now=time.time(), detached=detached, program=program)
+    return start.open_run(place, folder, shared=detached)
 
 
 def _params(command: tuple[str, ...], params: tuple[str, ...]) -> dict[str, Any]:
     """Returns the command's long options with `-p` over them, values read as YAML scalars."""
 
-    def value_of(text: Any) -> Any:
-        return [yaml12.resolve(item) for item in text] if isinstance(text, list) else yaml12.resolve(text)
+    def value_of(key: str, text: Any) -> Any:
+        return [common.param_value(key, item) for item in text] if isinstance(text, list) else common.param_value(key, text)
 
-    return {key: value_of(value) for key, value in child.options_of(command).items()} | common.assignments(params)
+    return {key: value_of(key, value) for key, value in child.options_of(command).items()} | common.assignments(params)
 
 
 def _record(
@@ -113,9 +113,7 @@ def _record(
         output.warn(f"error: cannot run '{command[0]}'")
         output.warn(f"cause: {exc.reason}")
         return exc.exit_code
-    hidden = log.close()
-    if hidden:
-        run.count(redacted=hidden)
+    log.close()
     for file in metric_files:
         _read_metrics(run, Path(file), before[file])
     for path in artifacts:
