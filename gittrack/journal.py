@@ -6,6 +6,7 @@ reader stops at the first torn frame. This file knows nothing of git; `store.sea
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import threading
@@ -25,6 +26,7 @@ SYNC_SECONDS = 0.5  # P2 promises one second
 BEAT_SECONDS = 30
 SILENT_SECONDS = 600  # a process on another host that was silent for so long is dead
 HEADER = "run.json"
+_CHUNK = 1024 * 1024
 MAX_HEADER = 64 * 1024 * 1024
 
 
@@ -154,9 +156,9 @@ def read(folder: Path) -> Live:
     header = read_header(folder)
     journals, sizes, touched = {}, {}, 0.0
     for path in sorted(folder.glob("*.journal"), key=lambda path: (len(path.name), path.name)):
-        raw = path.read_bytes()
-        journals[path.name] = frame.decode(raw)
-        sizes[path.name] = len(raw)
+        with path.open("rb", buffering=0) as file:
+            journals[path.name] = frame.decode(iter(functools.partial(file.read, _CHUNK), b""))
+        sizes[path.name] = journals[path.name].size
         touched = max(touched, path.stat().st_mtime)
     return Live(folder, header, journals, sizes, touched or (folder / HEADER).stat().st_mtime)
 

@@ -17,6 +17,7 @@ from gittrack import capture, journal, pins, store, values
 from gittrack.codec import event as event_codec
 from gittrack.codec import history as history_codec
 from gittrack.codec import manifest, tree, yaml12
+from gittrack.codec.points import joined
 from gittrack.codec.tree import Entry, Object
 from gittrack.draft import Draft, Last, draft, has_room, merge_params, summarise
 from gittrack.errors import DataRefused, GittrackError
@@ -168,7 +169,7 @@ def _content(
     if metrics:
         found["metrics.yaml"] = manifest.encode_metrics(metrics)
     if made.history:
-        name, raw = history_codec.encode(made.history)
+        name, raw = history_codec.encode(made.history, spend=True)
         found[name] = raw
     if made.events:
         found["events.jsonl"] = event_codec.encode_events(made.events)
@@ -236,11 +237,7 @@ def _continue(made: Draft, facts: dict[str, Any], before: store.Detail) -> None:
     )
     made.params = params
     history = before.history()
-    if history and made.history:
-        points = history_codec.points_of(history) + history_codec.points_of(made.history)
-        made.history = history_codec.build(points, ranked=history.ranks is not None or made.history.ranks is not None)
-    else:
-        made.history = history or made.history
+    made.history = joined(history, made.history) if history and made.history else history or made.history
     for name, metric in before.metrics().items():
         if metric.goal:
             made.goals.setdefault(name, metric.goal)
