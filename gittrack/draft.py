@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +39,9 @@ _NEEDS: dict[str, dict[str, Any]] = {
 }
 
 
+_SEVERITY = {"interrupted": 1, "crashed": 2, "failed": 3}
+
+
 @dataclass(slots=True)
 class Draft:
     """A run as its journals tell it, before it becomes files."""
@@ -53,10 +56,22 @@ class Draft:
     state: dict[str, Any] = field(default_factory=dict)
     end: dict[str, Any] = field(default_factory=dict)
     child: dict[str, Any] = field(default_factory=dict)
+    ranks: list[Mapping[str, Any]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     history: History | None = None
     lasts: dict[str, Last] = field(default_factory=dict)
     last_time: float = 0.0
+
+    @property
+    def outcome(self) -> Mapping[str, Any]:
+        """How the run ended: as the worst of its ranks did. What has no end crashed."""
+        own = self.end or self.child or {"status": "crashed"}
+        return worst([own, *self.ranks])
+
+
+def worst(ends: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Returns the end that says most of a run that several processes made: a failure, a crash, an interruption."""
+    return max(ends, key=lambda end: _SEVERITY.get(str(end.get("status")), 0))
 
 
 def draft(live: journal.Live) -> Draft:
@@ -71,14 +86,22 @@ def draft(live: journal.Live) -> Draft:
             made.last_time = max(made.last_time, item.points.times[-1] / 1000)
         for name, last in _lasts(item.points).items():
             made.lasts[name] = max(made.lasts.get(name, last), last, key=lambda one: one.time)
+        if item.header.get("ends"):
+            ends = [note for note in item.notes if note.get("k") == "child"]
+            made.ranks.append(ends[-1] if ends else {"status": "crashed"})
         made.counts["corrupt"] = made.counts.get("corrupt", 0) + item.corrupt
-    notes = [note for item in live.journals.values() for note in item.notes]
+    notes = [
+        note
+        for item in live.journals.values()
+        for note in item.notes
+        if not (item.header.get("ends") and note.get("k") == "child")
+    ]
     sound = [note for note in notes if _is_sound(note)]
     made.counts["corrupt"] = made.counts.get("corrupt", 0) + len(notes) - len(sound)
     for note in sorted(sound, key=lambda note: note["t"]):
         _take(made, note, live.folder)
         made.last_time = max(made.last_time, note["t"])
-    made.history = table(logged, ranked=len(logged) > 1) if logged else None
+    made.history = table(logged, ranked=len(logged) > 1 or "launch" in live.header) if logged else None
     return made
 
 

@@ -67,8 +67,18 @@ class _Schema:
 class Recorder:
     """One process's writing to one run; safe to use from several threads."""
 
-    def __init__(self, folder: Path, *, label: str, shared: bool, first_schema: int, next_step: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        label: str,
+        shared: bool,
+        first_schema: int,
+        next_step: int,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = folder
+        self._about = dict(about or {})  # what the journal's header says of this process
         self.label = label
         self._shared = shared
         self._lock = threading.RLock()
@@ -88,7 +98,7 @@ class Recorder:
 
     def _open(self) -> None:
         try:
-            self._writer = journal.Writer(self.folder, shared=self._shared)
+            self._writer = journal.Writer(self.folder, shared=self._shared, about=self._about)
         except OSError as exc:
             self._lost("open", f"cannot write to '{self.folder}' ({exc.strerror}); values are dropped")
 

@@ -21,6 +21,10 @@ KEYS: dict[str, tuple[str, str]] = {
     "code": ("parent", "`parent`: the code is a parent of the run; `none`: only its id and a patch are kept"),
     "publishSnapshots": ("ask", "whether `push` may publish uncommitted files: `ask`, `true` or `false`"),
     "envAllow": ("", "names of environment variables to record besides the built-in list; `*` at an end matches"),
+    "ranks": (
+        "all",
+        "the processes of a distributed training: `all` write one run, or the `first` does, or `each` its own",
+    ),
     "snapshotLimit": ("10M", "the largest untracked file that goes into a snapshot"),
 }
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from gittrack import child, output, redact, repo, start
+from gittrack import child, joining, output, redact, repo, start
 from gittrack.codec import metricfile, yaml12
 from gittrack.commands import common
 from gittrack.commands.tag import check_tag
@@ -74,7 +74,7 @@ def command(
 def begin(place: repo.Repo, wanted: dict[str, Any], command: tuple[str, ...], *, detached: bool = False) -> ActiveRun:
     """Starts a run around a command (or, detached, around nothing) and returns it."""
     environ = place.git.environ
-    outer = environ.get(start.RUN_VARIABLE)
+    outer = environ.get(joining.RUN_VARIABLE)
     wanted = {**wanted, "parent": outer or None}
     clean, hidden = redact.command(command)
     program = shutil.which(command[0]) or command[0] if command else None
@@ -103,7 +103,7 @@ def _record(
 ) -> int:
     before = {file: _stamp(Path(file)) for file in metric_files}
     log = child.Log(run.folder / "output.log")
-    env = {**os.environ, start.RUN_VARIABLE: run.id}
+    env = {**os.environ, joining.RUN_VARIABLE: run.id}
     sys.stdout.flush()
     try:
         ended = child.run(command, env=env, log=log, started=lambda _pid: run.start_syncing(), mask=mask)
