@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import capture, journal, pins, store, values
+from gittrack import capture, journal, pins, printed, redact, store, values
 from gittrack.codec import event as event_codec
 from gittrack.codec import history as history_codec
 from gittrack.codec import manifest, tree, yaml12
@@ -88,6 +88,7 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
     parents, parent_time = _first_parents(header)
     edits: tuple[Any, ...] = ()
     _drop_missing(made)
+    output = _output(made, live.folder)
     facts = _facts(header, made, live)
     code = manifest.read_code(header.get("code"))
     if tip is not None:
@@ -115,7 +116,7 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
 
     for old in (history_codec.TEXT_FILE, history_codec.COLUMNS_FILE) if made.history else ():
         files.pop(old, None)
-    content = _content(live, made, facts, metrics) | edit_files
+    content = _content(live, made, facts, metrics) | output | edit_files
     files |= {path: store.blob(git, raw) for path, raw in content.items() if tree.why_refused(path) is None}
     oid = store.commit(
         git,
@@ -130,6 +131,17 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
         pinned=pins.is_pinned(git, run),
     )
     return replace(described, oid=oid)
+
+
+def _output(made: Draft, folder: Path) -> dict[str, bytes]:
+    """Returns what the run printed, with secrets replaced and counted."""
+    try:
+        text, hidden = redact.text(printed.read(folder).decode("utf-8", "surrogateescape"))
+    except FileNotFoundError:
+        return {}
+    if hidden:
+        made.counts["redacted"] = made.counts.get("redacted", 0) + hidden
+    return {printed.NAME: text.encode("utf-8", "surrogateescape")} if text else {}
 
 
 def _drop_missing(made: Draft) -> None:
@@ -289,9 +301,8 @@ def _live_edits(folder: Path, before: tuple[Any, ...]) -> tuple[tuple[Any, ...],
 def _side_files(folder: Path) -> dict[str, bytes]:
     """Returns the files that go into the tree as they lie in the live folder."""
     found = {}
-    for name in ("output.log", "code.patch"):
-        with contextlib.suppress(FileNotFoundError):
-            found[name] = (folder / name).read_bytes()
+    with contextlib.suppress(FileNotFoundError):
+        found["code.patch"] = (folder / "code.patch").read_bytes()
     with contextlib.suppress(OSError):
         found |= {f"env/{path.name}": path.read_bytes() for path in (folder / "env").iterdir()}
     return {name: content for name, content in found.items() if content}

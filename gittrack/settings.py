@@ -20,6 +20,7 @@ KEYS: dict[str, tuple[str, str]] = {
     "dirty": ("snapshot", "what a dirty work tree means: `snapshot` it, `warn` and record the commit, or `refuse`"),
     "code": ("parent", "`parent`: the code is a parent of the run; `none`: only its id and a patch are kept"),
     "publishSnapshots": ("ask", "whether `push` may publish uncommitted files: `ask`, `true` or `false`"),
+    "output": ("true", "whether what a script prints is kept as `output.log`"),
     "envAllow": ("", "names of environment variables to record besides the built-in list; `*` at an end matches"),
     "ranks": (
         "all",
@@ -28,6 +29,7 @@ KEYS: dict[str, tuple[str, str]] = {
     "snapshotLimit": ("10M", "the largest untracked file that goes into a snapshot"),
 }
 
+_ON, _OFF = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _SIZE = re.compile(r"([0-9]+)([kmg]?)", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
@@ -51,6 +53,13 @@ class Settings:
             raise UsageError(f"track.{key} is '{value}'", hint=f"set it to one of: {', '.join(allowed)}")
         return value
 
+    def switch(self, key: str) -> bool:
+        """Returns a setting that is on or off, in git's words for it; raises UsageError."""
+        value = self.get(key).lower()
+        if value not in (*_ON, *_OFF):
+            raise UsageError(f"track.{key} is '{value}'", hint="set it to 'true' or 'false'")
+        return value in _ON
+
     def size(self, key: str) -> int:
         """Returns a setting such as `10M` in bytes; raises UsageError."""
         found = _SIZE.fullmatch(self.get(key))
@@ -64,7 +73,7 @@ class Settings:
 
     def flag(self, key: str) -> bool:
         """Returns a boolean git setting; unset and unreadable are false."""
-        return (self.git(key) or "").lower() in ("true", "yes", "on", "1")
+        return (self.git(key) or "").lower() in _ON
 
 
 def _fold(key: str) -> str:

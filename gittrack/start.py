@@ -28,6 +28,7 @@ from gittrack import (
     values,
 )
 from gittrack.codec import manifest, yaml12
+from gittrack.console import console
 from gittrack.draft import draft
 from gittrack.errors import GittrackError, UsageError
 from gittrack.git import Git
@@ -255,6 +256,9 @@ def _command_text() -> str:
 
 def _record(place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, identifier: str | None) -> ActiveRun:
     """Makes the live folder of a new run, or of one that goes on, and returns the run."""
+    heard = place.settings.switch("output") and not wanted.get("rank")
+    if heard:
+        console.prepare()  # it gets ready while the code is captured
     now = time.time()
     command, hidden = redact.command(_command())
     params: dict[str, Any] = {}
@@ -279,6 +283,8 @@ def _record(place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, iden
             say(f"run {earlier.name} goes on at step {header['first_step']}")
     if hidden:
         run.count(redacted=hidden)
+    if heard:
+        console.begin(run.folder)
     return run
 
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from gittrack import artifacts, ending, leftovers, redact, values
+from gittrack.console import console
 from gittrack.errors import GittrackError
 from gittrack.model import Goal, Run
 from gittrack.outcome import how_it_ended
@@ -273,6 +274,7 @@ class ActiveRun(Recorder):
         status: `finished`, or `failed` if `exit_code` is not 0. Returns the run as recorded, or None where the run
         belongs to another process (`git track run`). Never raises: what could not be committed stays in the journal,
         and the next git-track command commits it."""
+        console.end(self.folder)
         with self._lock:
             if self._done:
                 return self.sealed

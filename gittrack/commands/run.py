@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from gittrack import child, joining, output, redact, repo, start
+from gittrack import child, joining, output, printed, redact, repo, start
 from gittrack.codec import metricfile, yaml12
 from gittrack.commands import common
 from gittrack.commands.tag import check_tag
@@ -102,7 +102,7 @@ def _record(
     mask: set[signal.Signals],
 ) -> int:
     before = {file: _stamp(Path(file)) for file in metric_files}
-    log = child.Log(run.folder / "output.log")
+    log = printed.Log(run.folder)
     env = {**os.environ, joining.RUN_VARIABLE: run.id}
     sys.stdout.flush()
     try:
@@ -113,9 +113,7 @@ def _record(
         output.warn(f"error: cannot run '{command[0]}'")
         output.warn(f"cause: {exc.reason}")
         return exc.exit_code
-    hidden = log.close()
-    if hidden:
-        run.count(redacted=hidden)
+    log.close()
     for file in metric_files:
         _read_metrics(run, Path(file), before[file])
     for path in artifacts:
