@@ -26,6 +26,10 @@ KEYS: dict[str, tuple[str, str]] = {
         "all",
         "the processes of a distributed training: `all` write one run, or the `first` does, or `each` its own",
     ),
+    "timeout": (
+        "60",
+        "seconds without a sign of life before a remote is given up, and at most 10 to connect; 0: never",
+    ),
     "snapshotLimit": ("10M", "the largest untracked file that goes into a snapshot"),
 }
 
@@ -66,6 +70,13 @@ class Settings:
         if not found:
             raise UsageError(f"track.{key} is '{self.get(key)}', which is no size", hint="write it as in '10M'")
         return int(found[1]) * _UNITS[found[2].lower()]
+
+    def seconds(self, key: str) -> float:
+        """Returns a setting that is a number of seconds, 0 or more; raises UsageError."""
+        text = self.get(key)
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
+            raise UsageError(f"track.{key} is '{text}', which is no number of seconds", hint="write it as in '60'")
+        return float(text)
 
     def git(self, key: str) -> str | None:
         """Returns any git setting; the last one wins, as in git."""
