@@ -21,6 +21,7 @@ KEYS: dict[str, tuple[str, str]] = {
     "code": ("parent", "`parent`: the code is a parent of the run; `none`: only its id and a patch are kept"),
     "publishSnapshots": ("ask", "whether `push` may publish uncommitted files: `ask`, `true` or `false`"),
     "output": ("true", "whether what a script prints is kept as `output.log`"),
+    "system": ("true", "whether CPU, memory, disk, network and GPUs are measured while a run goes on"),
     "envAllow": ("", "names of environment variables to record besides the built-in list; `*` at an end matches"),
     "ranks": (
         "all",

@@ -198,6 +198,8 @@ def _beside_the_first(place: Repo, rank: ranks.Rank, params: Mapping[str, Any], 
                 found = _record(found[0], begun, earlier=found[1], identifier=None)
             except UsageError:  # another late one was faster
                 continue
+        else:
+            found.start_sampling(local_rank=rank.local)
         if params:
             found.log_params(params)
         return found
@@ -285,6 +287,8 @@ def _record(place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, iden
         run.count(redacted=hidden)
     if heard:
         console.begin(run.folder)
+    if not wanted.get("parent"):
+        run.start_sampling(local_rank=wanted.get("rank", 0))
     return run
 
 

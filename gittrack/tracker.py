@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from gittrack import artifacts, ending, leftovers, redact, values
+from gittrack import artifacts, ending, leftovers, redact, system, values
 from gittrack.console import console
 from gittrack.errors import GittrackError
 from gittrack.model import Goal, Run
@@ -60,6 +60,7 @@ class ActiveRun(Recorder):
         self.starting_step = next_step
         self.sealed: Run | None = None
         self.pinning: Pin | None = None
+        self._sampler: system.Sampler | None = None
         self._repo = repo
         self._header = header
         self._attached = attached
@@ -275,6 +276,8 @@ class ActiveRun(Recorder):
         belongs to another process (`git track run`). Never raises: what could not be committed stays in the journal,
         and the next git-track command commits it."""
         console.end(self.folder)
+        if self._sampler:
+            self._sampler.stop()
         with self._lock:
             if self._done:
                 return self.sealed
@@ -303,6 +306,12 @@ class ActiveRun(Recorder):
         if self.sealed and (quiet is False or (quiet is None and _is_terminal())):
             say(f"run {self.label} {self.sealed.status}: git track show {self.label}")
         return self.sealed
+
+    def start_sampling(self, *, local_rank: int = 0) -> None:
+        """Starts to measure the machine, if the settings want that; does nothing without psutil."""
+        if bool(self._repo.git) and self._repo.settings.switch("system"):
+            self._sampler = system.Sampler(self.log_system, local_rank=local_rank)
+            self._sampler.start()
 
     def close(self) -> None:
         """Stops writing without ending the run: another process goes on with it."""

@@ -106,7 +106,7 @@ def _record(
     env = {**os.environ, joining.RUN_VARIABLE: run.id}
     sys.stdout.flush()
     try:
-        ended = child.run(command, env=env, log=log, started=lambda _pid: run.start_syncing(), mask=mask)
+        ended = child.run(command, env=env, log=log, started=lambda _pid: _started(run), mask=mask)
     except child.NotStarted as exc:
         log.close()
         run.finish(exit_code=exc.exit_code, quiet=True, status="failed", error=f"could not be started: {exc.reason}")
@@ -122,6 +122,12 @@ def _record(
     run.finish(exit_code=ended.exit_code, quiet=True, status=ended.status, **end)
     output.warn(f"gittrack: run {run.name} ({run.id}) {ended.status}")
     return ended.code_for_shell
+
+
+def _started(run: ActiveRun) -> None:
+    """Starts what goes on beside the command; before, these threads would have taken its signals."""
+    run.start_syncing()
+    run.start_sampling()
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

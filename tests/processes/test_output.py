@@ -67,7 +67,7 @@ def test_one_stream_for_both_stays_in_order(repo: GitRepo) -> None:
     command = [
         sys.executable,
         "-u",
-        script(repo, "for n in range(500): print(n, file=(sys.stdout, sys.stderr)[n % 2])"),
+        str(script(repo, "for n in range(500): print(n, file=(sys.stdout, sys.stderr)[n % 2])")),
     ]
     done = subprocess.run(command, cwd=repo.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
     lines = [b"%d" % n for n in range(500)]
@@ -78,7 +78,7 @@ def test_one_stream_for_both_stays_in_order(repo: GitRepo) -> None:
 def test_a_file_that_takes_the_output_has_all_of_it_in_order(repo: GitRepo, tmp_path: Path) -> None:
     out = tmp_path / "job.out"
     with out.open("wb") as file:
-        command = [sys.executable, script(repo, "for n in range(5000): print(n)")]
+        command = [sys.executable, str(script(repo, "for n in range(5000): print(n)"))]
         subprocess.run(command, cwd=repo.path, stdout=file, stderr=file, check=True)
     assert out.read_bytes().splitlines() == [b"before", *(b"%d" % n for n in range(5000))]
 
