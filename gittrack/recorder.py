@@ -99,7 +99,7 @@ class Recorder:
 
     def _open(self) -> None:
         try:
-            self._writer = journal.Writer(self.folder, shared=self._shared, about=self._about)
+            self._writer = journal.Writer(self.folder, shared=self._shared, about=self._about, stalled=self._stalled)
         except OSError as exc:
             self._lost("open", f"cannot write to '{self.folder}' ({exc.strerror}); values are dropped")
 
@@ -116,6 +116,9 @@ class Recorder:
             self._lost("append", f"{what} of run {self.label} could not be written ({exc.strerror})")
             return False
         return True
+
+    def _stalled(self) -> None:
+        self._say_once("stalled", f"warning: the disk does not answer; values of run {self.label} wait in memory")
 
     def count(self, **counts: int) -> None:
         """Adds to what the run says of itself when it ends: values dropped, secrets redacted."""
@@ -323,7 +326,7 @@ class Recorder:
         with self._lock:
             if self._writer and not self._done:
                 try:
-                    self._writer.sync()
+                    self._writer.flush()
                 except OSError as exc:
                     self._lost("sync", f"the disk did not take the journal ({exc.strerror})")
 
