@@ -20,8 +20,8 @@ from gittrack.console import console
 from gittrack.outcome import how_it_ended
 from gittrack.tracker import active
 
-# What a scheduler sends before it kills: without us each would end the process.
-_ENDING = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGALRM", "SIGQUIT")
+# What a scheduler sends before it kills. Not SIGQUIT and SIGALRM, which end even a process that is stuck in C.
+_ENDING = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 _watching: set[str] = set()
 _first: list[FrameType] = []  # the frame that the whole program runs in
 _exit: dict[str, Any] = {}
