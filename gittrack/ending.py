@@ -31,7 +31,7 @@ def commit_run(place: Repo, folder: Path, *, label: str, journal: str, is_first:
             here = leftovers.home_of(folder)
             run = _seal_as_last(place, here, own=journal, pin=pin, patience=RANKS_SECONDS if is_first else 0.0)
             if run is None and is_first:
-                say(f"run {label} is committed when the other processes that write to it have ended")
+                say(f"run {label} is committed when the other ranks have ended")
             return run
     except Exception as exc:  # noqa: BLE001 - the journal is whole; the next command seals it
         why = exc.cause or exc.message if isinstance(exc, GittrackError) else f"{type(exc).__name__}: {exc}"
@@ -44,15 +44,12 @@ def _seal_as_last(place: Repo, folder: Path, *, own: str, pin: Pin | None, patie
     """Seals a run if no other process writes to it; the ranks of a training are waited for, `patience` seconds."""
     until = time.monotonic() + patience
     while True:
-        others = leftovers.writers(folder, now=time.time(), besides=own)
-        if not others:
+        if not leftovers.holding_up(folder, now=time.time(), own=own):
             if pin:
                 pin.cancel()
             run = seal.seal(place.git, folder, own=own, sign=place.sign)
             if run is not None:
                 return run
-        elif not any(process.get("ends") for process in others):
-            return None
         if time.monotonic() >= until:
             return None
         time.sleep(0.02)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from gittrack import journal, values
+from gittrack import journal, leftovers, values
 from gittrack.codec import frame
 from gittrack.model import SYSTEM
 from gittrack.outcome import describe_error
@@ -99,7 +99,9 @@ class Recorder:
 
     def _open(self) -> None:
         try:
-            self._writer = journal.Writer(self.folder, shared=self._shared, about=self._about, stalled=self._stalled)
+            self._writer = journal.Writer(
+                leftovers.home_of(self.folder), shared=self._shared, about=self._about, stalled=self._stalled
+            )
         except OSError as exc:
             self._lost("open", f"cannot write to '{self.folder}' ({exc.strerror}); values are dropped")
 

@@ -22,7 +22,7 @@ from gittrack.draft import Draft, Last, draft, has_room, merge_params, summarise
 from gittrack.errors import DataRefused, GittrackError
 from gittrack.git import Git, RefMoved
 from gittrack.journal import run_folders
-from gittrack.leftovers import discard, is_spent, sole, was_sealed, writers
+from gittrack.leftovers import discard, holding_up, is_spent, sole, was_sealed, writers
 from gittrack.model import Code, Event, Metric, Run, State, fold
 from gittrack.refname import Oid, RunId, run_ref
 
@@ -30,11 +30,11 @@ from gittrack.refname import Oid, RunId, run_ref
 def seal(git: Git, folder: Path, *, own: str, sign: bool = False) -> Run | None:
     """Makes the commit of what is in a live folder, then removes the folder; returns the run.
 
-    None if another process than the one with the journal `own` writes to it. Raises OSError or GittrackError, and
-    then the folder stays as it was."""
+    None if it is held up by another process than the one with the journal `own`. Raises OSError or GittrackError,
+    and then the folder stays as it was."""
     try:
         with sole(folder, wait=True):  # whoever joins a run holds it too
-            return None if writers(folder, now=time.time(), besides=own) else seal_held(git, folder, sign=sign)
+            return None if holding_up(folder, now=time.time(), own=own) else seal_held(git, folder, sign=sign)
     except FileNotFoundError:  # another process was faster
         tip = None if folder.joinpath(journal.HEADER).exists() else git.resolve(run_ref(RunId(folder.name)))
         if tip is None:
