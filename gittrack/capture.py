@@ -93,22 +93,51 @@ def capture_code(git: Git, settings: Settings) -> Code:
     """Returns the code of a run that starts now; a dirty tree is stored first, in a kept pack.
 
     Raises UsageError if the tree is dirty and `track.dirty` is `refuse`."""
-    policy = settings.choice("dirty", "snapshot", "warn", "refuse")
     status = read_status(git)
-    dirty = bool(status.changed or status.untracked)
-    code = Code(commit=status.commit, branch=status.branch, remote=remote_address(settings, status.branch), dirty=dirty)
-    if not dirty:
+    code = _code(status, settings)
+    if not code.dirty or not _is_stored(settings):
         return code
+    snapshot, omitted = make_snapshot(git, status, limit=settings.size("snapshotLimit"))
+    return replace(code, snapshot=snapshot, omitted=omitted)
+
+
+def capture_patch(git: Git, settings: Settings, *, scratch: Path) -> tuple[Code, bytes]:
+    """Returns the code of a run that is recorded elsewhere because nothing can be written here.
+
+    Uncommitted work comes as `git diff --binary` shows it; `scratch` is a folder that can be written to. What keeps
+    a run from being recorded here may keep its code from being read too: then nothing is known of it."""
+    changes = b""
+    try:
+        status = read_status(git)
+        code = _code(status, settings)
+        if git.place.work_tree and code.dirty and _is_stored(settings):
+            scratch.mkdir(exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix="snapshot-", dir=scratch) as folder:
+                env = _private_environment(git, Path(folder))
+                tree_oid, omitted = _write_tree(git, status, env, limit=settings.size("snapshotLimit"))
+                changes = _diff(git, status.commit or git.empty_tree, tree_oid, env)
+                code = replace(code, omitted=omitted)
+    except (GitFailed, OSError):
+        return Code(), b""
+    return code, changes
+
+
+def _code(status: Status, settings: Settings) -> Code:
+    dirty = bool(status.changed or status.untracked)
+    remote = remote_address(settings, status.branch)
+    return Code(commit=status.commit, branch=status.branch, remote=remote, dirty=dirty)
+
+
+def _is_stored(settings: Settings) -> bool:
+    """Tells whether uncommitted work is recorded; raises UsageError if `track.dirty` is `refuse`."""
+    policy = settings.choice("dirty", "snapshot", "warn", "refuse")
     if policy == "refuse":
         raise UsageError(
             "the work tree has uncommitted changes",
             cause="track.dirty is 'refuse'",
             hint="commit them, or record with `git -c track.dirty=snapshot track run …`",
         )
-    if policy == "warn":
-        return code
-    snapshot, omitted = make_snapshot(git, status, limit=settings.size("snapshotLimit"))
-    return replace(code, snapshot=snapshot, omitted=omitted)
+    return policy == "snapshot"
 
 
 def remote_address(settings: Settings, branch: str | None) -> str | None:
@@ -192,24 +221,26 @@ def make_snapshot(git: Git, status: Status, *, limit: int) -> tuple[Oid | None, 
     """Stores the work tree as a commit on `status.commit` and returns its id, with what was left out.
 
     None if nothing that differs can be stored."""
-    root = git.place.work_tree
-    if root is None:
-        return None, ()
-    chosen, omitted = choose(root, status, limit=limit)
     home = git.place.common_dir / "gittrack"
     home.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="snapshot-", dir=home) as folder:
         private = Path(folder)
         env = _private_environment(git, private)
-        _unstage(git, [path for path in status.changed if is_secret(path)], status.commit, env)
-        omitted += _fill_index(git, chosen, env)
-        tree_oid = Oid(git.ask("write-tree", env=env).decode().strip())
+        tree_oid, omitted = _write_tree(git, status, env, limit=limit)
         if status.commit and tree_oid == git.ask("rev-parse", f"{status.commit}^{{tree}}").decode().strip():
             return None, omitted
         commit = _snapshot_commit(git, tree_oid, status.commit)
         if git.run("cat-file", "-e", commit.oid).returncode:
             _store_private(git, private, commit, env)
     return commit.oid, omitted
+
+
+def _write_tree(git: Git, status: Status, env: Mapping[str, str], *, limit: int) -> tuple[Oid, tuple[Omitted, ...]]:
+    """Stores the work tree as a tree in the private object folder; returns its id, and what is left out."""
+    chosen, omitted = choose(git.place.work_tree or Path(), status, limit=limit)
+    _unstage(git, [path for path in status.changed if is_secret(path)], status.commit, env)
+    omitted += _fill_index(git, chosen, env)
+    return Oid(git.ask("write-tree", env=env).decode().strip()), omitted
 
 
 def _private_environment(git: Git, private: Path) -> dict[str, str]:
@@ -277,6 +308,9 @@ def patch(git: Git, code: Code) -> bytes:
     """Returns the uncommitted changes as `git diff --binary` shows them, for runs that publish no code."""
     if not code.snapshot:
         return b""
+    return _diff(git, code.commit or git.empty_tree, code.snapshot, {})
+
+
+def _diff(git: Git, old: Oid, new: Oid, env: Mapping[str, str]) -> bytes:
     # The plumbing takes no prefixes, colours or context from the user's settings, so that the patch applies.
-    args = ("--binary", "--no-ext-diff", "--no-textconv", code.commit or git.empty_tree, code.snapshot)
-    return git.ask("diff-tree", "-p", *args)
+    return git.ask("diff-tree", "-p", "--binary", "--no-ext-diff", "--no-textconv", old, new, env=env)

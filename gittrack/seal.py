@@ -207,7 +207,7 @@ def _facts(header: Mapping[str, Any], made: Draft, live: journal.Live) -> dict[s
         else [],
     }
     facts |= {key: value for key, value in state.items() if value not in (None, [], ())}
-    for key in ("author", "host", "user", "pid", "command", "directory", "project", "entity", "job_type", "parent"):
+    for key in "author host user pid command directory folder project entity job_type parent".split():
         facts[key] = header.get(key)
     for key in ("exit_code", "signal", "error"):
         facts[key] = made.end.get(key, made.child.get(key))

@@ -113,7 +113,7 @@ def _start(
     environ = settings.environment()
     if disabled or environ.get("GITTRACK_MODE") == "disabled":
         return _disabled(wanted, params)
-    place = _open()
+    place = _open(environ.get(RUN_VARIABLE))
     if place is None:
         return _disabled(wanted, params)
     attached = _attach(place, environ.get(RUN_VARIABLE), wanted, params)
@@ -130,19 +130,21 @@ def _start(
         detached = _detached()
         if detached is None:
             return _disabled(wanted, params)
-        run = _record(detached, wanted, earlier=None, identifier=identifier)
+        run = _record(detached, wanted, earlier=None, identifier=identifier, source=place)
     if params:
         run.log_params(params)
     return run
 
 
-def _open() -> Repo | None:
+def _open(run: str | None) -> Repo | None:
     """Returns the repository here, or the detached one in the user's data folder; None if neither can be had."""
     try:
         return repo.open_repo()
     except GittrackError as exc:
-        _warn_once("detached", f"{exc.message}; the run is recorded without code in your data folder")
-        return _detached()
+        store = _detached()
+        if store and not (run and (journal.live_root(store.git.place.common_dir) / run).exists()):
+            _warn_once("detached", f"{exc.message}; the run is recorded without code in your data folder")
+        return store
 
 
 def _detached() -> Repo | None:
@@ -180,6 +182,8 @@ def _attach(place: Repo, run: str | None, wanted: dict[str, Any], params: Mappin
     if not run or not is_run_id(run):
         return None
     folder = journal.live_root(place.git.place.common_dir) / run
+    if not folder.exists() and (detached := repo.find_detached()):  # where runs go that nothing else could take
+        folder = journal.live_root(detached.git.place.common_dir) / run
     try:
         header = journal.read_header(folder)
     except (OSError, GittrackError):
@@ -240,11 +244,18 @@ def _command() -> list[str]:
 # Recording ----------------------------------------------------------------------------------------------------------
 
 
-def _record(place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, identifier: str | None) -> ActiveRun:
+def _record(
+    place: Repo,
+    wanted: Mapping[str, Any],
+    *,
+    earlier: Run | None,
+    identifier: str | None,
+    source: Repo | None = None,
+) -> ActiveRun:
     """Makes the live folder of a new run, or of one that goes on, and returns the run."""
     now = time.time()
     command, hidden = redact.command(_command())
-    live = create(place, wanted, command=command, now=now, identifier=identifier, earlier=earlier)
+    live = create(place, wanted, command=command, now=now, identifier=identifier, earlier=earlier, source=source)
     if earlier is None:
         run = open_run(place, live)
     else:
@@ -286,13 +297,15 @@ def create(
     earlier: Run | None = None,
     detached: bool = False,
     program: str | None = None,
+    source: Repo | None = None,
 ) -> Path:
     """Captures code and environment and makes the live folder of a run; returns the folder.
 
     detached: no process owns the run; only `git track finish` ends it. program: what the run is of, if it is a
-    command; else it is this process."""
+    command; else it is this process. source: the repository here, if that is another one, to which nothing can be
+    written."""
     git = place.git
-    code = _capture(place)
+    code, changes = _capture(place, source)
     run_id = earlier.id if earlier else _free_id(place, identifier)
     folder = journal.live_root(git.place.common_dir) / run_id
     header = {
@@ -306,13 +319,15 @@ def create(
         "user": settings.user_name(),
         "pid": os.getpid(),
         "command": command,
-        "directory": environment.directory_in(git.place.work_tree),
+        "directory": environment.directory_in((source or place).git.place.work_tree),
         "code": manifest.code_facts(code),
-        "code_time": git.commit_time(code.exact) if code.exact else 0,
+        "code_time": git.commit_time(code.exact) if code.exact and source is None else 0,
         "process": {"detached": True} if detached else journal.process_identity(),
         "tip": earlier.oid if earlier else None,
     }
-    unlinked = place.settings.choice("code", "parent", "none") == "none"
+    if place.detached:
+        header |= {"folder": os.path.abspath(os.curdir)}
+    unlinked = source is not None or place.settings.choice("code", "parent", "none") == "none"
     if unlinked:
         header |= {"unlinked": True}
     try:
@@ -322,7 +337,7 @@ def create(
             f"run '{run_id}' is being recorded already", hint="finish it first, or start a new one"
         ) from None
     write_environment(place, folder, program=program)
-    if unlinked and (changes := capture.patch(git, code)):
+    if unlinked and (changes := changes or capture.patch(git, code)):
         (folder / "code.patch").write_bytes(changes)
     return folder
 
@@ -330,20 +345,24 @@ def create(
 def pin(run: ActiveRun, git: Git, header: Mapping[str, Any]) -> None:
     """Keeps the run's code from git's gc while it runs."""
     exact = manifest.read_code(header.get("code")).exact
-    if exact is not None:
+    if exact is not None and not header.get("folder"):
         run.pinning = Pin(git, run.id, exact)
         run.pinning.start()
 
 
-def _capture(place: Repo) -> Code:
-    code = capture.capture_code(place.git, place.settings)
+def _capture(place: Repo, source: Repo | None) -> tuple[Code, bytes]:
+    """Returns the code of a run, and its uncommitted changes where they cannot be stored beside it."""
+    if source is None:
+        code, changes = Code() if place.detached else capture.capture_code(place.git, place.settings), b""
+    else:
+        code, changes = capture.capture_patch(source.git, source.settings, scratch=place.state_dir)
     if code.omitted:
         listed = ", ".join(left.path for left in code.omitted[:5])
         more = f" and {len(code.omitted) - 5} more" if len(code.omitted) > 5 else ""
         _warn_once(f"omitted:{listed}", f"left out of the snapshot of your uncommitted work: {listed}{more}")
-    if code.dirty and place.settings.get("dirty") == "warn":
+    if code.dirty and (source or place).settings.get("dirty") == "warn":
         _warn_once("dirty", "your uncommitted work is not recorded, only the commit: track.dirty is 'warn'")
-    return code
+    return code, changes
 
 
 def _free_id(place: Repo, identifier: str | None) -> RunId:
