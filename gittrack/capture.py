@@ -15,13 +15,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gittrack import packs, redact
+from gittrack import packs, redact, values
 from gittrack.codec import tree
 from gittrack.errors import GitFailed, UsageError
 from gittrack.git import Git
 from gittrack.model import Code, Omitted
 from gittrack.refname import Oid
 from gittrack.settings import Settings
+from gittrack.shared import make_folder
 
 IDENTITY = "gittrack <gittrack@localhost>"
 SNAPSHOT_MESSAGE = b"snapshot of uncommitted work\n"
@@ -111,7 +112,7 @@ def capture_patch(git: Git, settings: Settings, *, scratch: Path) -> tuple[Code,
         status = read_status(git)
         code = _code(status, settings)
         if git.place.work_tree and code.dirty and _is_stored(settings):
-            scratch.mkdir(exist_ok=True)
+            make_folder(scratch)
             with tempfile.TemporaryDirectory(prefix="snapshot-", dir=scratch) as folder:
                 env = _private_environment(git, Path(folder))
                 tree_oid, omitted = _write_tree(git, status, env, limit=settings.size("snapshotLimit"))
@@ -125,7 +126,8 @@ def capture_patch(git: Git, settings: Settings, *, scratch: Path) -> tuple[Code,
 def _code(status: Status, settings: Settings) -> Code:
     dirty = bool(status.changed or status.untracked)
     remote = remote_address(settings, status.branch)
-    return Code(commit=status.commit, branch=status.branch, remote=remote, dirty=dirty)
+    branch = values.clean_text(status.branch) if status.branch else None
+    return Code(commit=status.commit, branch=branch, remote=remote, dirty=dirty)
 
 
 def _is_stored(settings: Settings) -> bool:
@@ -222,7 +224,7 @@ def make_snapshot(git: Git, status: Status, *, limit: int) -> tuple[Oid | None, 
 
     None if nothing that differs can be stored."""
     home = git.place.common_dir / "gittrack"
-    home.mkdir(exist_ok=True)
+    make_folder(home)
     with tempfile.TemporaryDirectory(prefix="snapshot-", dir=home) as folder:
         private = Path(folder)
         env = _private_environment(git, private)
@@ -240,7 +242,11 @@ def _write_tree(git: Git, status: Status, env: Mapping[str, str], *, limit: int)
     chosen, omitted = choose(git.place.work_tree or Path(), status, limit=limit)
     _unstage(git, [path for path in status.changed if is_secret(path)], status.commit, env)
     omitted += _fill_index(git, chosen, env)
-    return Oid(git.ask("write-tree", env=env).decode().strip()), omitted
+    return Oid(git.ask("write-tree", env=env, settings=_WHOLE).decode().strip()), omitted
+
+
+# Else git writes a second half of the private index into the user's git directory.
+_WHOLE = ("core.splitIndex=false", "core.untrackedCache=false")
 
 
 def _private_environment(git: Git, private: Path) -> dict[str, str]:
@@ -260,17 +266,18 @@ def _unstage(git: Git, paths: list[str], commit: Oid | None, env: Mapping[str, s
     """Gives files in the private index the version of the commit: a secret may be staged already."""
     if paths:
         args = ("reset", "--quiet", *([commit] if commit else []), "--pathspec-from-file=-", "--pathspec-file-nul")
-        git.ask(*args, input=os.fsencode("\0".join(paths)), env={**env, "GIT_LITERAL_PATHSPECS": "1"})
+        literal = {**env, "GIT_LITERAL_PATHSPECS": "1"}
+        git.ask(*args, input=os.fsencode("\0".join(paths)), env=literal, settings=_WHOLE)
 
 
 def _fill_index(git: Git, paths: list[str], env: Mapping[str, str]) -> tuple[Omitted, ...]:
     """Puts the work tree's files into the private index; one that git cannot read is left out and named."""
     args = ("update-index", "--add", "--remove", "-z", "--stdin")
     omitted: list[Omitted] = []
-    done = git.run(*args, input=os.fsencode("\0".join(paths)), env=env)
+    done = git.run(*args, input=os.fsencode("\0".join(paths)), env=env, settings=_WHOLE)
     if done.returncode:
         for path in paths:
-            one = git.run(*args, input=os.fsencode(path), env=env)
+            one = git.run(*args, input=os.fsencode(path), env=env, settings=_WHOLE)
             if one.returncode:
                 said = one.stderr.decode("utf-8", "replace").strip().splitlines()
                 omitted.append(Omitted(path, f"git cannot store it ({said[-1][:120] if said else 'unknown reason'})"))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gittrack import redact
+from gittrack.shared import share
 
 HEAD_BYTES = 1024 * 1024
 TAIL_BYTES = 1024 * 1024
@@ -63,6 +64,7 @@ class Log:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = path.open("wb")
+        share(path)
         self._lock = threading.Lock()
         self._written = 0
         self._dropped = 0

@@ -15,6 +15,7 @@ from pathlib import Path
 from gittrack.errors import GitFailed
 from gittrack.git import Git, sync_directory
 from gittrack.refname import Oid, RunId
+from gittrack.shared import make_folder, share
 
 MARK = "gittrack "
 MAX_PACKS = 20
@@ -94,6 +95,7 @@ def _write_merged(git: Git, listing: bytes) -> tuple[str, int]:
         size = Path(f"{private}/new-{name}.pack").stat().st_size
         if not (folder / f"pack-{name}.idx").exists():
             (folder / f"pack-{name}.keep").write_text(keep_text("merged"), "ascii")
+            share(folder / f"pack-{name}.keep")
             for suffix in ("pack", "rev", "idx"):
                 with contextlib.suppress(FileNotFoundError):  # there is no .rev unless git writes them
                     Path(f"{private}/new-{name}.{suffix}").rename(folder / f"pack-{name}.{suffix}")
@@ -145,8 +147,9 @@ def _locked(path: Path):  # type: ignore[no-untyped-def] # noqa: ANN202 - a cont
     try:
         import fcntl  # noqa: PLC0415 - not on every system
 
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        share(path)
     except (ImportError, OSError):
         yield False
         return

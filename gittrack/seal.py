@@ -23,6 +23,7 @@ from gittrack.errors import DataRefused, GittrackError
 from gittrack.git import Git, RefMoved
 from gittrack.model import Code, Event, Metric, Run, State, fold
 from gittrack.refname import Oid, RunId, run_ref
+from gittrack.shared import make_folder, share
 
 
 def seal_name(live: journal.Live) -> str:
@@ -90,7 +91,7 @@ def discard(git: Git, live: journal.Live) -> None:
     here = journal.process_identity()["host"]
     if any(process.get("host", here) != here for process in live.processes):
         home = git.place.common_dir / "gittrack" / "sealed"
-        home.mkdir(exist_ok=True)
+        make_folder(home)
         with contextlib.suppress(OSError):
             folder.rename(home / folder.name)
             return
@@ -329,8 +330,9 @@ def edit_live(folder: Path, changes: Mapping[str, Any], *, author: str, now: flo
     base = manifest.base_state(_facts(live.header, draft(live), live))
     edits, _ = _live_edits(folder, ())
     made = store.make_edit(base, edits, changes, author=author, now=now, random=random)
-    (folder / "edits").mkdir(exist_ok=True)
+    make_folder(folder / "edits")
     (folder / "edits" / made.file).write_bytes(event_codec.encode_edit(made))
+    share(folder / "edits" / made.file)
     return fold(base, [*edits, made])
 
 

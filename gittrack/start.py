@@ -14,7 +14,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gittrack import capture, environment, exits, index, journal, query, redact, repo, seal, settings, store, values
+from gittrack import (
+    capture,
+    elsewhere,
+    environment,
+    exits,
+    index,
+    journal,
+    query,
+    redact,
+    repo,
+    seal,
+    settings,
+    store,
+    values,
+)
+from gittrack import shared as rights
 from gittrack.codec import manifest, yaml12
 from gittrack.draft import draft
 from gittrack.errors import GittrackError, NotFound, UsageError
@@ -113,7 +128,7 @@ def _start(
     environ = settings.environment()
     if disabled or environ.get("GITTRACK_MODE") == "disabled":
         return _disabled(wanted, params)
-    place = _open(environ.get(RUN_VARIABLE))
+    place = elsewhere.open_place(environ.get(RUN_VARIABLE))
     if place is None:
         return _disabled(wanted, params)
     attached = _attach(place, environ.get(RUN_VARIABLE), wanted, params)
@@ -127,32 +142,13 @@ def _start(
     except Exception as exc:  # noqa: BLE001 - training begins whatever happens here
         why = exc.cause or exc.message if isinstance(exc, GittrackError) else getattr(exc, "strerror", None) or str(exc)
         say(f"warning: nothing can be recorded in '{place.git.place.common_dir}' ({why})")
-        detached = _detached()
+        detached = elsewhere.detached()
         if detached is None:
             return _disabled(wanted, params)
         run = _record(detached, wanted, earlier=None, identifier=identifier, source=place)
     if params:
         run.log_params(params)
     return run
-
-
-def _open(run: str | None) -> Repo | None:
-    """Returns the repository here, or the detached one in the user's data folder; None if neither can be had."""
-    try:
-        return repo.open_repo()
-    except GittrackError as exc:
-        store = _detached()
-        if store and not (run and (journal.live_root(store.git.place.common_dir) / run).exists()):
-            _warn_once("detached", f"{exc.message}; the run is recorded without code in your data folder")
-        return store
-
-
-def _detached() -> Repo | None:
-    try:
-        return repo.detached_repo()
-    except (OSError, GittrackError) as exc:
-        say(f"warning: nothing is recorded ({exc})")
-        return None
 
 
 def _disabled(wanted: Mapping[str, Any], params: Mapping[str, Any]) -> ActiveRun:
@@ -339,6 +335,7 @@ def create(
     write_environment(place, folder, program=program)
     if unlinked and (changes := changes or capture.patch(git, code)):
         (folder / "code.patch").write_bytes(changes)
+        rights.share(folder / "code.patch")
     return folder
 
 
@@ -392,8 +389,10 @@ def write_environment(place: Repo, folder: Path, *, program: str | None = None) 
             facts = {"python": {"version": python.version, "executable": python.executable}, **facts}
             packages = environment.packages(python.folders)
     env = folder / "env"
-    env.mkdir(exist_ok=True)
+    rights.make_folder(env)
     (env / "environment.yaml").write_bytes(yaml12.encode({key: value for key, value in facts.items() if value}))
     (env / "packages.txt").write_text("".join(f"{line}\n" for line in packages), "utf-8")
     for name, content in environment.lock_files(place.git.place.work_tree).items():
         (env / name).write_bytes(content)
+    for file in env.iterdir():
+        rights.share(file)

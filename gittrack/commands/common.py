@@ -17,6 +17,7 @@ from gittrack.git import Ref
 from gittrack.model import Run
 from gittrack.refname import LOCAL, RUNS, Oid, RunId, is_run_id
 from gittrack.repo import Repo
+from gittrack.shared import make_folder, share
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -83,8 +84,9 @@ def _integrate(place: Repo) -> None:
     for error in sync.integrate(place.git).refused:
         report(error, label="warning")
     with contextlib.suppress(OSError):
-        place.state_dir.mkdir(exist_ok=True)
+        make_folder(place.state_dir)
         (place.state_dir / "integrated").write_text(index.stamp(index.all_refs(place.git)), "ascii")
+        share(place.state_dir / "integrated")
 
 
 def _last_stamp(place: Repo) -> str | None:

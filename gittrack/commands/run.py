@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from gittrack import child, output, redact, repo, start
+from gittrack import child, elsewhere, output, redact, repo, start
 from gittrack.codec import metricfile, yaml12
 from gittrack.commands import common
 from gittrack.commands.tag import check_tag
@@ -76,7 +76,7 @@ def _begin_somewhere(wanted: dict[str, Any], command: tuple[str, ...]) -> Active
     try:
         place = repo.open_repo()
     except NotARepository as exc:
-        output.warn(f"gittrack: warning: {exc.message}; the run is recorded without code in your data folder")
+        output.warn(f"gittrack: warning: {elsewhere.without_code(exc)}")
         return begin(repo.detached_repo(), wanted, command)
     try:
         return begin(place, wanted, command)
