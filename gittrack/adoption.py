@@ -66,7 +66,7 @@ def fitting(git: Git, found: Sequence[Waiting]) -> list[Waiting]:
         inside = any(_is_inside(item.folder, root) for root in roots if root)
         commit = item.run.code.commit
         if not inside and commit is not None and commit not in known:
-            known[commit] = _has_commit(git, commit)
+            known[commit] = git.has_object(commit)
         if inside or (commit is not None and known.get(commit)):
             chosen.append(item)
     return chosen
@@ -79,11 +79,6 @@ def _is_inside(folder: str | None, root: Path) -> bool:
         return False
     between = [part for part in folder[len(top) :].split("/") if part]
     return not any(os.path.lexists(root.joinpath(*between[:depth], ".git")) for depth in range(1, len(between) + 1))
-
-
-def _has_commit(git: Git, commit: Oid) -> bool:
-    # With this option alone git asks no remote for what a partial clone does not have.
-    return git.run("rev-list", "--no-walk", "--quiet", "--exclude-promisor-objects", commit).returncode == 0
 
 
 def adopt(git: Git, source: Git, chosen: Sequence[Waiting]) -> Iterator[tuple[Waiting, GittrackError | None]]:

@@ -37,7 +37,7 @@ _DROPPED = frozenset(
 GIT = "git"  # the one on the user's PATH
 MAX_OBJECT = 1024 * 1024 * 1024
 _RETRIES = 8
-_commit_times: dict[Oid, int] = {}
+known_commits: dict[Oid, tuple[Oid, int]] = {}
 
 
 class RefMoved(GitFailed):
@@ -113,11 +113,9 @@ def _not_found(directory: Path, said: str) -> NotARepository:
     if "not a git repository" in first or not first:
         hint = "run `git init` here, or go to a repository"
         return NotARepository(f"'{directory}' is not in a git repository", cause=first, hint=hint)
-    hint = "a newer git may know it"
+    hint = "name it with GIT_DIR or --git-dir" if "safe.bareRepository" in first else "a newer git may know it"
     if "dubious ownership" in first:
         hint = rest.rpartition("\n")[2].strip()
-    elif "safe.bareRepository" in first:
-        hint = "name it with GIT_DIR or --git-dir"
     cause = f"{first} {', '.join(rest.split())}" if first.endswith(":") else first
     return NotARepository(f"git refuses the repository of '{directory}'", cause=cause, hint=hint)
 
@@ -226,10 +224,20 @@ class Git:
         return Oid(found) if done.returncode == 0 and is_oid(found) else None
 
     def commit_time(self, oid: Oid) -> int:
-        """Returns the commit date of a commit in Unix seconds; a commit never changes, so it is asked for once."""
-        if oid not in _commit_times:
-            _commit_times[oid] = int(self.ask("show", "-s", "--format=%ct", oid))
-        return _commit_times[oid]
+        """Returns the commit date of a commit in Unix seconds."""
+        return self.commit_facts(oid)[1]
+
+    def commit_facts(self, oid: Oid) -> tuple[Oid, int]:
+        """Returns tree and commit date of a commit; it never changes, so it is asked for once."""
+        if oid not in known_commits:
+            lines = self.ask("cat-file", "commit", oid).partition(b"\n\n")[0].split(b"\n")
+            date = next(line for line in lines if line.startswith(b"committer ")).rsplit(b" ", 2)[1]
+            known_commits[oid] = Oid(lines[0].split()[1].decode()), int(date)
+        return known_commits[oid]
+
+    def has_object(self, oid: Oid) -> bool:
+        """Tells whether an object is here; asked in any other way, a partial clone would go and fetch it."""
+        return bool(self.run("rev-parse", f"--disambiguate={oid}").stdout.strip())
 
     def objects(self) -> Objects:
         """Returns a reader of objects; use it as a context manager."""

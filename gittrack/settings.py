@@ -22,6 +22,7 @@ KEYS: dict[str, tuple[str, str]] = {
     "publishSnapshots": ("ask", "whether `push` may publish uncommitted files: `ask`, `true` or `false`"),
     "envAllow": ("", "names of environment variables to record besides the built-in list; `*` at an end matches"),
     "snapshotLimit": ("10M", "the largest untracked file that goes into a snapshot"),
+    "snapshotInclude": ("", "ignored files that go into a snapshot all the same: patterns as git's pathspecs"),
 }
 
 _SIZE = re.compile(r"([0-9]+)([kmg]?)", re.IGNORECASE)

@@ -352,7 +352,7 @@ def _capture(place: Repo, source: Repo | None) -> tuple[Code, bytes]:
     if source is None:
         code, changes = Code() if place.detached else capture.capture_code(place.git, place.settings), b""
     else:
-        code, changes = capture.capture_patch(source.git, source.settings, scratch=place.state_dir)
+        code, changes = capture.capture_patch(source.git, source.settings, home=place.state_dir)
     if code.omitted:
         listed = ", ".join(left.path for left in code.omitted[:5])
         more = f" and {len(code.omitted) - 5} more" if len(code.omitted) > 5 else ""
