@@ -133,6 +133,22 @@ def test_a_run_in_a_repository_of_another_user_comes_home_where_it_is_trusted(wo
     assert (adopted.stdout.count("adopted"), rest.stdout.count("adopted")) == (1, 1)
 
 
+def test_a_run_that_another_user_records_right_now_does_not_hide_the_others(world: Path) -> None:
+    repo = GitRepo.init(world / "theirs")
+    repo.commit({"train.py": "1\n"}, "begin")
+    belongs_to(repo.path, ADA)
+    be(BOB, world, "git", "config", "--global", "--add", "safe.directory", str(repo.path), cwd=world)
+    be(ADA, world, "python", "-c", f"import os\nos.umask(0o022)\n{SCRIPT}", cwd=repo.path)
+    live = "import os\nos.umask(0o022)\nimport gittrack as gt\ngt.init(name='live')\nos.kill(os.getpid(), 9)\n"
+    be(ADA, world, "python", "-c", live, cwd=repo.path, check=False)
+
+    listing = be(BOB, world, "git", "track", "ls", cwd=repo.path)
+
+    assert "by-script" in listing.stdout
+    assert "while it is recorded" in listing.stderr
+    assert "cause: Permission denied" in listing.stderr
+
+
 # Everybody's --------------------------------------------------------------------------------------------------------
 
 
