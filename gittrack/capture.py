@@ -274,7 +274,7 @@ def _write_tree(private: scratch.Scratch, status: Status, *, limit: int) -> tupl
 
 
 def _snapshot_commit(git: Git, tree_oid: Oid, parent: Oid | None) -> tree.Object:
-    when = git.commit_time(parent) if parent else 0
+    when = git.commit_facts(parent)[1] if parent else 0
     body = tree.encode_commit(
         tree=tree_oid,
         parents=[parent] if parent else [],

@@ -19,31 +19,30 @@ from gittrack import (
     elsewhere,
     environment,
     exits,
-    index,
+    joining,
     journal,
-    query,
+    ranks,
     redact,
     repo,
-    seal,
     settings,
     store,
     values,
 )
-from gittrack import shared as rights
-from gittrack.codec import manifest, yaml12
+from gittrack.codec import manifest
+from gittrack.console import console
 from gittrack.draft import draft
-from gittrack.errors import GittrackError, NotFound, UsageError
+from gittrack.errors import GittrackError, UsageError
 from gittrack.git import Git
 from gittrack.model import Code, Run
 from gittrack.pins import Pin
 from gittrack.recorder import say
-from gittrack.refname import RunId, is_run_id, run_id_for, run_ref
+from gittrack.refname import RunId, run_ref
 from gittrack.repo import Repo
+from gittrack.resume import as_run_id, find_earlier, job_name
+from gittrack.shared import share
 from gittrack.tracker import ActiveRun, active
-from gittrack.version import VERSION
 from gittrack.views import read_params
 
-RUN_VARIABLE = "GITTRACK_RUN"
 _KNOWN_ELSEWHERE = frozenset(
     (
         "settings config_exclude_keys config_include_keys allow_val_change save_code tensorboard sync_tensorboard "
@@ -51,8 +50,7 @@ _KNOWN_ELSEWHERE = frozenset(
     ).split()
 )
 _said: set[str] = set()
-_attached: set[str] = set()
-_machine: dict[str, Any] = {}
+_turns: list[int] = []
 
 
 def _warn_once(key: str, text: str) -> None:
@@ -128,13 +126,19 @@ def _start(
     environ = settings.environment()
     if disabled or environ.get("GITTRACK_MODE") == "disabled":
         return _disabled(wanted, params)
-    place = elsewhere.open_place(environ.get(RUN_VARIABLE))
+    place = elsewhere.open_place(environ.get(joining.RUN_VARIABLE))
     if place is None:
         return _disabled(wanted, params)
-    attached = _attach(place, environ.get(RUN_VARIABLE), wanted, params)
-    if attached:
-        return attached
-    earlier = _find_earlier(place, identifier, resume)
+    rank = _rank(environ)
+    named = joining.named_run(place, wanted)
+    if named:
+        return _attach(*named, wanted, params, rank=rank)
+    policy = place.settings.choice("ranks", "all", "first", "each")
+    if rank and policy != "each":
+        if rank.number:
+            return _beside_the_first(place, rank, params, records=policy == "all")
+        wanted |= {"launch": rank.launch, "rank": rank.number} if policy == "all" else {}
+    earlier = find_earlier(place, identifier, resume, command=_command_text(), job=job_name(environ))
     try:
         run = _record(place, wanted, earlier=earlier, identifier=identifier)
     except UsageError:
@@ -149,6 +153,59 @@ def _start(
     if params:
         run.log_params(params)
     return run
+
+
+def _rank(environ: Mapping[str, str]) -> ranks.Rank | None:
+    """Returns which process of a distributed training this is, if it is one."""
+    if not any(name in environ for name in ranks.VARIABLES):
+        return None
+    _turns.append(len(_turns))
+    parent = ranks.parent_process(journal.start_time(os.getppid()))
+    return ranks.read_rank(environ, parent=parent, turn=_turns[-1])
+
+
+def _attach(
+    place: Repo, named: str, wanted: Mapping[str, Any], params: Mapping[str, Any], *, rank: ranks.Rank | None
+) -> ActiveRun:
+    """Returns the run that `git track run` or `start` opened around this process, to write into."""
+    folder = journal.live_root(place.git.place.common_dir) / named
+    run = joining.attach(place, folder, about={"rank": rank.number} if rank else {})
+    if not rank or rank.number == 0:
+        with contextlib.suppress(OSError):
+            environment.write(
+                place.git, place.settings, folder
+            )  # this process is what is recorded, not the command around it
+        for key in ("name", "notes", "group"):
+            if wanted[key]:
+                setattr(run, key, wanted[key])
+        if wanted["tags"]:
+            run.tags = tuple({*run.tags, *wanted["tags"]})
+    if params:
+        run.log_params(params)
+    return run
+
+
+def _beside_the_first(place: Repo, rank: ranks.Rank, params: Mapping[str, Any], *, records: bool) -> ActiveRun:
+    """Returns the run of the first rank, to write beside it; one that records nothing where that is not wanted."""
+    places = [place]
+    with contextlib.suppress(OSError, GittrackError):  # where the first went if it cannot write here
+        places.append(repo.detached_repo())
+    while records:
+        found = joining.wait_for_first(places, rank)
+        if found is None:
+            break
+        if isinstance(found, tuple):  # the first has ended; this is a late part of its run
+            begun = {"launch": rank.launch, "rank": rank.number, "first_step": 0}
+            try:
+                found = _record(found[0], begun, earlier=found[1], identifier=None)
+            except UsageError:  # another late one was faster
+                continue
+        else:
+            found.start_sampling(local_rank=rank.local)
+        if params:
+            found.log_params(params)
+        return found
+    return _disabled({}, params)
 
 
 def _disabled(wanted: Mapping[str, Any], params: Mapping[str, Any]) -> ActiveRun:
@@ -171,70 +228,14 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _attach(place: Repo, run: str | None, wanted: dict[str, Any], params: Mapping[str, Any]) -> ActiveRun | None:
-    """Returns the run that `git track run` or `start` opened around this process, to write into; None if there is none.
-
-    The first `init` of a process writes into that run; later ones start runs that belong to it."""
-    if not run or not is_run_id(run):
-        return None
-    folder = journal.live_root(place.git.place.common_dir) / run
-    if not folder.exists() and (detached := repo.find_detached()):  # where runs go that nothing else could take
-        folder = journal.live_root(detached.git.place.common_dir) / run
-    try:
-        header = journal.read_header(folder)
-    except (OSError, GittrackError):
-        _warn_once("attach", f"run '{run}' in {RUN_VARIABLE} is not open any more; a new one is recorded")
-        return None
-    if run in _attached:
-        wanted["parent"] = wanted["parent"] or run
-        return None
-    _attached.add(run)
-    known = draft(journal.read(folder)).params
-    with contextlib.suppress(OSError):
-        write_environment(place, folder)  # this process is what is recorded, not the command around it
-    found = ActiveRun(place, folder, header, attached=True, params=known)
-    found.config.merge(known)
-    for key in ("name", "notes", "group"):
-        if wanted[key]:
-            setattr(found, key, wanted[key])
-    if wanted["tags"]:
-        found.tags = tuple({*found.tags, *wanted["tags"]})
-    if params:
-        found.log_params(params)
-    return found
-
-
-# Resuming -----------------------------------------------------------------------------------------------------------
-
-
-def _find_earlier(place: Repo, identifier: str | None, resume: Any) -> Run | None:
-    """Returns the run to go on with, or None to start a new one; raises NotFound if one was demanded."""
-    if resume in (None, False, "never", ""):
-        return None
-    seal.recover(place.git, now=time.time(), sign=place.sign)
-    runs = [run for run in index.read(place.git).runs if run.status != "running"]
-    if identifier:
-        chosen = _as_run_id(identifier)
-        found = next((run for run in runs if run.id == chosen), None)
-    elif resume in (True, "auto", "allow", "must"):
-        command, _ = redact.command(_command())
-        same = store.command_text(command)
-        found = next((r for r in runs if r.status in ("crashed", "interrupted") and r.command == same), None)
-    else:
-        return query.find(str(resume), runs, commit=place.git.resolve).run
-    if found is None and resume == "must":
-        raise NotFound("there is no run to resume", hint="leave out resume='must' to start a new one")
-    return found
-
-
-def _as_run_id(identifier: str) -> RunId:
-    return RunId(identifier) if is_run_id(identifier) else run_id_for(identifier)
-
-
 def _command() -> list[str]:
     """Returns the command line of this process, with the interpreter's options."""
     original = list(getattr(sys, "orig_argv", None) or sys.argv)
     return [os.path.basename(original[0]), *original[1:]] if original else []
+
+
+def _command_text() -> str:
+    return store.command_text(redact.command(_command())[0])
 
 
 # Recording ----------------------------------------------------------------------------------------------------------
@@ -249,22 +250,37 @@ def _record(
     source: Repo | None = None,
 ) -> ActiveRun:
     """Makes the live folder of a new run, or of one that goes on, and returns the run."""
+    heard = place.settings.switch("output") and not wanted.get("rank")
+    if heard:
+        console.prepare()  # it gets ready while the code is captured
     now = time.time()
     command, hidden = redact.command(_command())
-    live = create(place, wanted, command=command, now=now, identifier=identifier, earlier=earlier, source=source)
-    if earlier is None:
-        run = open_run(place, live)
-    else:
+    params: dict[str, Any] = {}
+    if earlier is not None:
         with place.git.objects() as objects:
             detail = store.read_detail(objects, earlier.id, str(earlier.oid), oid_bytes=place.git.place.oid_bytes)
             history, params = detail.history(), detail.params()
-        last = max(history.steps) + 1 if history and len(history.steps) else 0
-        run = ActiveRun(place, live, journal.read_header(live), resumed=True, next_step=last, params=params)
+        wanted = {"first_step": max(history.steps) + 1 if history and len(history.steps) else 0, **wanted}
+    live = create(place, wanted, command=command, now=now, identifier=identifier, earlier=earlier, source=source)
+    if "launch" in wanted:
+        joining.announce(place, wanted["launch"], RunId(live.name))
+    if earlier is None:
+        run = open_run(place, live)
+    else:
+        header = journal.read_header(live)
+        run = ActiveRun(
+            place, live, header, resumed=True, next_step=header["first_step"], params=params, about=_about(header)
+        )
         run.config.merge(params)
-        pin(run, place.git, journal.read_header(live))
-        say(f"run {earlier.name} goes on at step {last}")
+        pin(run, place.git, header)
+        if not header.get("rank"):
+            say(f"run {earlier.name} goes on at step {header['first_step']}")
     if hidden:
         run.count(redacted=hidden)
+    if heard:
+        console.begin(run.folder)
+    if not wanted.get("parent"):
+        run.start_sampling(local_rank=wanted.get("rank", 0))
     return run
 
 
@@ -272,7 +288,7 @@ def open_run(place: Repo, folder: Path, *, shared: bool = False) -> ActiveRun:
     """Returns the run in a live folder, to write to; shared: several processes write to one journal, a call each."""
     header = journal.read_header(folder)
     if not shared:
-        run = ActiveRun(place, folder, header)
+        run = ActiveRun(place, folder, header, about=_about(header))
         pin(run, place.git, header)
         return run
     so_far = draft(journal.read(folder))
@@ -317,9 +333,10 @@ def create(
         "command": command,
         "directory": environment.directory_in((source or place).git.place.work_tree),
         "code": manifest.code_facts(code),
-        "code_time": git.commit_time(code.exact) if code.exact and source is None else 0,
+        "code_time": git.commit_facts(code.exact)[1] if code.exact and source is None else 0,
         "process": {"detached": True} if detached else journal.process_identity(),
         "tip": earlier.oid if earlier else None,
+        "job": job_name(place.git.environ),
     }
     if place.detached:
         header |= {"folder": os.path.abspath(os.curdir)}
@@ -332,11 +349,15 @@ def create(
         raise UsageError(
             f"run '{run_id}' is being recorded already", hint="finish it first, or start a new one"
         ) from None
-    write_environment(place, folder, program=program)
+    environment.write(git, place.settings, folder, program=program)
     if unlinked and (changes := changes or capture.patch(git, code)):
         (folder / "code.patch").write_bytes(changes)
-        rights.share(folder / "code.patch")
+        share(folder / "code.patch")
     return folder
+
+
+def _about(header: Mapping[str, Any]) -> dict[str, Any]:
+    return {"rank": header["rank"]} if "rank" in header else {}
 
 
 def pin(run: ActiveRun, git: Git, header: Mapping[str, Any]) -> None:
@@ -365,34 +386,8 @@ def _capture(place: Repo, source: Repo | None) -> tuple[Code, bytes]:
 def _free_id(place: Repo, identifier: str | None) -> RunId:
     if identifier is None:
         return repo.new_id()
-    wanted = _as_run_id(identifier)
+    wanted = as_run_id(identifier)
     if place.git.resolve(run_ref(wanted)) or (journal.live_root(place.git.place.common_dir) / wanted).exists():
         say(f"warning: run '{identifier}' exists already and resume was not given; a new id is used")
         return repo.new_id()
     return wanted
-
-
-def write_environment(place: Repo, folder: Path, *, program: str | None = None) -> None:
-    """Writes what goes into `env/`, as it will stand in the commit.
-
-    Of this process; or, with the path of a `program` that is about to be run, of the Python that will run it."""
-    if not _machine:
-        _machine.update(environment.machine(), git=place.git.ask("version").decode().split()[2])
-    facts = {**_machine, "gittrack": VERSION, "variables": environment.variables(place.settings)}
-    packages: list[str] = []
-    if program is None:
-        packages = environment.packages()
-    else:
-        del facts["python"]
-        python = environment.interpreter_of(program)
-        if python is not None:
-            facts = {"python": {"version": python.version, "executable": python.executable}, **facts}
-            packages = environment.packages(python.folders)
-    env = folder / "env"
-    rights.make_folder(env)
-    (env / "environment.yaml").write_bytes(yaml12.encode({key: value for key, value in facts.items() if value}))
-    (env / "packages.txt").write_text("".join(f"{line}\n" for line in packages), "utf-8")
-    for name, content in environment.lock_files(place.git.place.work_tree).items():
-        (env / name).write_bytes(content)
-    for file in env.iterdir():
-        rights.share(file)
