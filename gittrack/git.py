@@ -16,6 +16,7 @@ from typing import IO, Any, NamedTuple, Self
 
 from gittrack.errors import DataRefused, GitFailed, NotARepository
 from gittrack.refname import Kind, Oid, is_oid
+from gittrack.shared import share
 
 # Internal calls run nobody's hooks, start no daemon and no gc, and wait for locks instead of failing.
 _SETTINGS = (
@@ -36,7 +37,7 @@ _DROPPED = frozenset(
 GIT = "git"  # the one on the user's PATH
 MAX_OBJECT = 1024 * 1024 * 1024
 _RETRIES = 8
-_commit_times: dict[Oid, int] = {}
+known_commits: dict[Oid, tuple[Oid, int]] = {}
 
 
 class RefMoved(GitFailed):
@@ -81,25 +82,14 @@ def no_git() -> GitFailed:
 
 def discover(directory: Path, environ: Mapping[str, str]) -> Place:
     """Returns the repository that git finds from `directory`; raises NotARepository."""
-    asked = ["--path-format=absolute", "--git-dir", "--git-common-dir", "--show-object-format", "--show-prefix"]
-    try:
-        done = subprocess.run(
-            [GIT, "rev-parse", *asked, "--show-toplevel"],
-            cwd=directory,
-            env={**environ, "LC_ALL": "C"},
-            capture_output=True,
-            check=False,
-        )
-    except FileNotFoundError as exc:
-        raise (no_git() if exc.filename == GIT else NotARepository(f"'{directory}' is not there any more")) from exc
+    asked = ("--git-dir", "--git-common-dir", "--show-object-format", "--show-prefix", "--show-toplevel")
+    done = _rev_parse(directory, environ, *asked)
     lines = os.fsdecode(done.stdout).split("\n")[:-1]
     if len(lines) < 4:
-        said = os.fsdecode(done.stderr).strip()
-        cause = said.split("\n")[0].removeprefix("fatal: ")
-        hint = "run `git init` here, or go to a repository"
-        if "dubious ownership" in said:
-            hint = said.rsplit("\n", 1)[-1].strip()
-        raise NotARepository(f"'{directory}' is not in a git repository", cause=cause, hint=hint)
+        raise _not_found(directory, os.fsdecode(done.stderr).strip())
+    if len(lines) > len(asked):  # a folder with a line end in its name
+        answers = [_rev_parse(directory, environ, question) for question in asked]
+        lines = [os.fsdecode(answer.stdout)[:-1] for answer in answers if not answer.returncode]
     return Place(
         git_dir=Path(lines[0]),
         common_dir=Path(lines[1]),
@@ -107,6 +97,27 @@ def discover(directory: Path, environ: Mapping[str, str]) -> Place:
         prefix=lines[3],
         work_tree=Path(lines[4]) if len(lines) > 4 else None,
     )
+
+
+def _rev_parse(directory: Path, environ: Mapping[str, str], *asked: str) -> subprocess.CompletedProcess[bytes]:
+    command = [GIT, "rev-parse", "--path-format=absolute", *asked]
+    try:
+        return subprocess.run(command, cwd=directory, env={**environ, "LC_ALL": "C"}, capture_output=True, check=False)
+    except FileNotFoundError as exc:
+        raise (no_git() if exc.filename == GIT else NotARepository(f"'{directory}' is not there any more")) from exc
+
+
+def _not_found(directory: Path, said: str) -> NotARepository:
+    """Returns the error for a place where git finds no repository, or one that it does not open."""
+    first, _, rest = said.removeprefix("fatal: ").partition("\n")
+    if "not a git repository" in first or not first:
+        hint = "run `git init` here, or go to a repository"
+        return NotARepository(f"'{directory}' is not in a git repository", cause=first, hint=hint)
+    hint = "name it with GIT_DIR or --git-dir" if "safe.bareRepository" in first else "a newer git may know it"
+    if "dubious ownership" in first:
+        hint = rest.rpartition("\n")[2].strip()
+    cause = f"{first} {', '.join(rest.split())}" if first.endswith(":") else first
+    return NotARepository(f"git refuses the repository of '{directory}'", cause=cause, hint=hint)
 
 
 class Git:
@@ -215,11 +226,17 @@ class Git:
         found = done.stdout.decode("utf-8", "replace").strip()
         return Oid(found) if done.returncode == 0 and is_oid(found) else None
 
-    def commit_time(self, oid: Oid) -> int:
-        """Returns the commit date of a commit in Unix seconds; a commit never changes, so it is asked for once."""
-        if oid not in _commit_times:
-            _commit_times[oid] = int(self.ask("show", "-s", "--format=%ct", oid))
-        return _commit_times[oid]
+    def commit_facts(self, oid: Oid) -> tuple[Oid, int]:
+        """Returns tree and commit date of a commit; it never changes, so it is asked for once."""
+        if oid not in known_commits:
+            lines = self.ask("cat-file", "commit", oid).partition(b"\n\n")[0].split(b"\n")
+            date = next(line for line in lines if line.startswith(b"committer ")).rsplit(b" ", 2)[1]
+            known_commits[oid] = Oid(lines[0].split()[1].decode()), int(date)
+        return known_commits[oid]
+
+    def has_object(self, oid: Oid) -> bool:
+        """Tells whether an object is here; asked in any other way, a partial clone would go and fetch it."""
+        return bool(self.run("rev-parse", f"--disambiguate={oid}").stdout.strip())
 
     def objects(self) -> Objects:
         """Returns a reader of objects; use it as a context manager."""
@@ -253,8 +270,10 @@ class Git:
             args = ("index-pack", "--stdin", "--strict", f"--keep={keep}")
             done = self.run(*args, input=pack, settings=("core.fsync=all",))
             if done.returncode == 0:
-                sync_directory(self.place.common_dir / "objects" / "pack")
-                return done.stdout.decode().split()[-1]
+                folder, name = self.place.common_dir / "objects" / "pack", done.stdout.decode().split()[-1]
+                share(folder / f"pack-{name}.keep")  # which git leaves to its maker alone
+                sync_directory(folder)
+                return name
             attempt += 1
             if attempt == _RETRIES or (b"tmp_" not in done.stderr and b"No such file" not in done.stderr):
                 raise failed("index-pack", done.stderr)

@@ -24,6 +24,7 @@ from gittrack.errors import DataRefused
 from gittrack.git import sync_file
 from gittrack.refname import is_run_id
 from gittrack.settings import host_name
+from gittrack.shared import make_folder, share
 
 SYNC_SECONDS = 0.5  # P2 promises one second
 BEAT_SECONDS = 30
@@ -147,8 +148,11 @@ def run_folders(root: Path) -> list[Path]:
 
 def create(folder: Path, header: Mapping[str, Any]) -> None:
     """Makes the live folder of a run; raises FileExistsError if the run has one already."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not folder.parent.is_dir():
+        make_folder(folder.parent.parent)
+        make_folder(folder.parent)
     folder.mkdir()
+    share(folder)
     write_header(folder, header)
 
 
@@ -156,6 +160,7 @@ def write_header(folder: Path, header: Mapping[str, Any]) -> None:
     """Writes `run.json` whole or not at all."""
     temporary = folder / f"{HEADER}.{os.getpid()}"
     temporary.write_text(json.dumps(header), "utf-8")
+    share(temporary)
     temporary.replace(folder / HEADER)
 
 
@@ -266,12 +271,14 @@ class Writer:
             except FileExistsError:
                 number += 1
             else:
+                share(self.path)
                 return
 
     def _join(self) -> None:
         """Opens the one journal that commands append to, a call each; no process owns it."""
         self.path = self.folder / "0.journal"
         self.fd = _above_standard(os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        share(self.path)
         if os.fstat(self.fd).st_size == 0:
             self.append(frame.encode_json(b"H", {"detached": True}))
 

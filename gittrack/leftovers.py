@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gittrack import journal
+from gittrack.shared import make_folder, share
 
 MARK = "sealed.json"
 KEEP_SECONDS = 30 * 86400  # how long a folder waits for a process that may never come back
@@ -61,8 +62,9 @@ def discard(common_dir: Path, live: journal.Live, *, seal: str) -> None:
     if _may_grow(folder, live):
         with contextlib.suppress(OSError):
             (folder / MARK).write_text(json.dumps({"seal": seal}), "ascii")
+            share(folder / MARK)
             home = journal.sealed_root(common_dir)
-            home.mkdir(exist_ok=True)
+            make_folder(home)
             folder.rename(home / folder.name)
         return
     # The header goes first: without it the folder is nobody's run.

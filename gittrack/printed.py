@@ -102,6 +102,16 @@ class Screen:
         return b"\n".join(bytes(row) for row in self._rows)
 
 
+def _opened(path: Path) -> io.FileIO:
+    """Opens a file to write, with the rights that gittrack.shared gives; this file imports nothing of ours."""
+    file = path.open("wb", buffering=0)
+    with contextlib.suppress(OSError):
+        around = path.parent.stat().st_mode
+        if around & 0o020:
+            os.fchmod(file.fileno(), 0o660 | around & 0o004)
+    return file
+
+
 class Log:
     """The log of a run's output, in its live folder: the beginning in one file, the end in pieces that are renewed.
 
@@ -118,7 +128,7 @@ class Log:
         self._thread: threading.Thread | None = None
         self._screen = Screen()
         self._size = 0  # of what is complete
-        self._head = (folder / NAME).open("wb", buffering=0)
+        self._head = _opened(folder / NAME)
         self._tail: io.FileIO | None = None  # the piece that is written to
         self._pieces: list[Path] = []
 
@@ -200,7 +210,7 @@ class Log:
         else:
             self._head.truncate(HEAD_BYTES)
         path = self._folder / f"{_TAIL}{self._size}"
-        self._tail = path.open("wb", buffering=0)
+        self._tail = _opened(path)
         self._pieces.append(path)
         while len(self._pieces) > 2:
             self._pieces.pop(0).unlink()

@@ -17,9 +17,10 @@ _settings: dict[tuple[object, ...], Settings] = {}
 
 @dataclass(frozen=True)
 class Repo:
-    """One git repository."""
+    """One git repository; `detached` is the one in the user's data folder."""
 
     git: Git
+    detached: bool = False
 
     @cached_property
     def settings(self) -> Settings:
@@ -68,17 +69,45 @@ def detached_repo() -> Repo:
     """Returns the bare repository in the user's data folder, for runs that were recorded outside any repository.
 
     Raises OSError or GitFailed if it cannot be made."""
+    import tempfile  # noqa: PLC0415 - only once
+
+    found = find_detached()
+    if found is not None:
+        return found
+    place = _detached_place()
+    with tempfile.TemporaryDirectory(prefix="new-", dir=_made(place.git_dir.parent)) as folder:
+        # Made beside and renamed: of several processes that need it at once, none sees half of it.
+        new = Path(folder, "detached.git")
+        args = ("init", "--quiet", "--bare", "--template=", f"--object-format={place.algorithm}", str(new))
+        _git(place).ask(*args, cwd=new.parent, env={"GIT_DIR": str(new), "GIT_DEFAULT_REF_FORMAT": "files"})
+        try:
+            new.rename(place.git_dir)
+        except OSError:
+            if not (place.git_dir / "HEAD").exists():
+                raise
+    return Repo(_git(place), detached=True)
+
+
+def find_detached() -> Repo | None:
+    """Returns the bare repository in the user's data folder if there is one."""
+    place = _detached_place()
+    return Repo(_git(place), detached=True) if (place.git_dir / "HEAD").exists() else None
+
+
+def _detached_place() -> Place:
     environ = environment()
     home = Path(environ.get("XDG_DATA_HOME") or Path(environ.get("HOME", "/")) / ".local" / "share")
     path = home / "gittrack" / "detached.git"
-    common = {key: value for key, value in environ.items() if key not in ("GIT_DIR", "GIT_WORK_TREE")}
-    algorithm = "sha1"
-    place = Place(git_dir=path, common_dir=path, work_tree=None, prefix="", algorithm=algorithm)
-    git = Git(place, common)
-    if not (path / "HEAD").exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        git.ask("init", "--quiet", "--bare", f"--object-format={algorithm}", str(path), cwd=path.parent)
-    return Repo(git)
+    return Place(git_dir=path, common_dir=path, work_tree=None, prefix="", algorithm="sha1")
+
+
+def _git(place: Place) -> Git:
+    return Git(place, {key: value for key, value in environment().items() if key not in ("GIT_DIR", "GIT_WORK_TREE")})
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def random_bits() -> int:

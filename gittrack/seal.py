@@ -25,6 +25,7 @@ from gittrack.journal import run_folders
 from gittrack.leftovers import discard, holding_up, is_spent, sole, was_sealed, writers
 from gittrack.model import Code, Event, Metric, Run, State, fold
 from gittrack.refname import Oid, RunId, run_ref
+from gittrack.shared import make_folder, share
 
 
 def seal(git: Git, folder: Path, *, own: str, sign: bool = False) -> Run | None:
@@ -205,7 +206,7 @@ def _facts(header: Mapping[str, Any], made: Draft, live: journal.Live) -> dict[s
         else [],
     }
     facts |= {key: value for key, value in state.items() if value not in (None, [], ())}
-    for key in "author host user pid command directory project entity job job_type launch parent".split():
+    for key in "author host user pid command directory folder project entity job job_type launch parent".split():
         facts[key] = header.get(key)
     for key in ("exit_code", "signal", "error"):
         facts[key] = made.outcome.get(key)
@@ -326,8 +327,9 @@ def edit_live(folder: Path, changes: Mapping[str, Any], *, author: str, now: flo
     base = manifest.base_state(_facts(live.header, draft(live), live))
     edits, _ = _live_edits(folder, ())
     made = store.make_edit(base, edits, changes, author=author, now=now, random=random)
-    (folder / "edits").mkdir(exist_ok=True)
+    make_folder(folder / "edits")
     (folder / "edits" / made.file).write_bytes(event_codec.encode_edit(made))
+    share(folder / "edits" / made.file)
     return fold(base, [*edits, made])
 
 

@@ -32,6 +32,7 @@ KEYS: dict[str, tuple[str, str]] = {
         "seconds without a sign of life before a remote is given up, and at most 10 to connect; 0: never",
     ),
     "snapshotLimit": ("10M", "the largest untracked file that goes into a snapshot"),
+    "snapshotInclude": ("", "ignored files that go into a snapshot all the same: patterns as git's pathspecs"),
 }
 
 _ON, _OFF = ("true", "yes", "on", "1"), ("false", "no", "off", "0")

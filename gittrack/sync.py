@@ -57,16 +57,21 @@ def _own(git: Git) -> dict[RunId, Oid]:
 
 
 def integrate(git: Git) -> Integrated:
-    """Takes what the mirrors hold into `refs/runs/`: new runs, fast-forwards, joins (docs/format.md, chapter 9)."""
+    """Takes what the mirrors hold into `refs/runs/`."""
+    return take_in(git, [(run, oid) for run, oids in _mirrors(git).items() for oid in oids])
+
+
+def take_in(git: Git, commits: Sequence[tuple[RunId, Oid]]) -> Integrated:
+    """Takes commits of runs into `refs/runs/`: new runs, fast-forwards, joins (docs/format.md, chapter 9)."""
     for _ in range(_ATTEMPTS):
         with contextlib.suppress(RefMoved):  # another process takes in the same runs right now
-            return _integrate(git)
-    raise RefMoved("cannot take in the runs of a remote", cause="other processes keep changing them", hint="try again")
+            return _take_in(git, commits)
+    raise RefMoved("cannot take in runs from elsewhere", cause="other processes keep changing them", hint="try again")
 
 
-def _integrate(git: Git) -> Integrated:
+def _take_in(git: Git, commits: Sequence[tuple[RunId, Oid]]) -> Integrated:
     own = _own(git)
-    pending = [(run, oid) for run, oids in _mirrors(git).items() for oid in oids if own.get(run) != oid]
+    pending = [(run, oid) for run, oid in commits if own.get(run) != oid]
     if not pending:
         return Integrated()
     new: dict[RunId, Oid] = {}

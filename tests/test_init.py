@@ -200,7 +200,7 @@ def test_outside_of_a_repository_a_run_goes_to_the_users_data_folder_with_one_wa
     first, second = runs(store)
     assert (first.status, first.values("loss"), first.parents) == ("finished", [1.0], [])
     assert second.values("loss") == [2.0]
-    assert "commit" not in first.facts["code"]
+    assert first.facts["code"] == {"dirty": False}
     store.fsck()
 
 

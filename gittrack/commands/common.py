@@ -12,21 +12,50 @@ from typing import Any, TypeVar
 import click
 
 from gittrack import index, output, query, repo
-from gittrack.errors import GittrackError
+from gittrack.errors import GittrackError, NotARepository
 from gittrack.git import Ref
 from gittrack.model import Run
 from gittrack.refname import LOCAL, RUNS, Oid, RunId, is_run_id
 from gittrack.repo import Repo
+from gittrack.shared import make_folder, share
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def open_repo() -> Repo:
     """Returns the repository here; first commits what dead processes left."""
-    place = repo.open_repo()
+    try:
+        place = repo.open_repo()
+    except NotARepository as exc:
+        exc.hint = "; ".join(filter(None, [exc.hint, _where_else()]))
+        raise
     if index.has_live(place.git):
         _recover(place)
     return place
+
+
+def _where_else() -> str | None:
+    """Returns where runs are that were recorded outside of any repository."""
+    from gittrack import adoption
+
+    with contextlib.suppress(GittrackError, OSError):
+        source = repo.find_detached()
+        found = adoption.waiting(source.git) if source else []
+        if source and found:
+            where = source.git.place.git_dir
+            return f"`git --git-dir={where} track ls` lists the {len(found)} run(s) recorded outside of one"
+    return None
+
+
+def count_detached(place: Repo) -> int:
+    """Returns how many runs wait in the detached store for this repository to adopt them."""
+    from gittrack import adoption
+
+    with contextlib.suppress(GittrackError, OSError):
+        source = repo.find_detached()
+        if source and source.git.place.git_dir != place.git.place.git_dir and adoption.has_any(source.git):
+            return len(adoption.fitting(place.git, adoption.waiting(source.git)))
+    return 0
 
 
 def catch_up(place: Repo) -> list[Ref]:
@@ -55,8 +84,9 @@ def _integrate(place: Repo) -> None:
     for error in sync.integrate(place.git).refused:
         report(error, label="warning")
     with contextlib.suppress(OSError):
-        place.state_dir.mkdir(exist_ok=True)
+        make_folder(place.state_dir)
         (place.state_dir / "integrated").write_text(index.stamp(index.all_refs(place.git)), "ascii")
+        share(place.state_dir / "integrated")
 
 
 def _last_stamp(place: Repo) -> str | None:

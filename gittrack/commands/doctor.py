@@ -136,5 +136,8 @@ def _repository(place: Repo) -> Iterator[tuple[str, str, str]]:
             )
         else:
             yield "ok", f"remote '{name}'", ""
+    detached = common.count_detached(place)
+    if detached:
+        yield "warn", f"{detached} run(s) of this repository were recorded outside of it", "git track import --adopt"
     refs, packs = len(git.refs(RUNS)), len(own_packs(git))
     yield "ok", f"{refs} run(s) in git, {packs} pack(s) of ours", ""
