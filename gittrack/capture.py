@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from gittrack import packs, redact
@@ -20,6 +20,7 @@ from gittrack.codec import tree
 from gittrack.errors import GitFailed, UsageError
 from gittrack.git import Git
 from gittrack.model import Code, Omitted
+from gittrack.porcelain import Status
 from gittrack.refname import Oid
 from gittrack.settings import Settings
 
@@ -39,54 +40,11 @@ _NOT_SECRET = (".env.example .env.sample .env.template .env.dist *.pub").split()
 _SECRET_FOLDERS = frozenset({".ssh", ".aws", ".gnupg", ".kube", ".azure", ".docker", ".config/gcloud"})
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What `git status` said: HEAD's commit and branch, and the paths that differ from it."""
-
-    commit: Oid | None
-    branch: str | None
-    changed: tuple[str, ...]
-    untracked: tuple[str, ...]
-    submodules: tuple[str, ...] = ()  # with uncommitted work in them
-
-
 def read_status(git: Git) -> Status:
     """Returns the state of the work tree; a bare repository has a HEAD only."""
     if git.place.work_tree is None:
-        branch = git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip()
-        return Status(git.resolve("HEAD"), branch or None, (), ())
-    args = (
-        "status",
-        "--porcelain=v2",
-        "--branch",
-        "-z",
-        "--untracked-files=all",
-        "--no-renames",
-        "--ignore-submodules=none",
-    )
-    items = os.fsdecode(git.ask(*args)).split("\0")
-    head: dict[str, str] = {}
-    changed, untracked, submodules = [], [], []
-    for item in items:
-        kind, _, rest = item.partition(" ")
-        if kind == "#":
-            key, _, said = rest.partition(" ")
-            head[key] = said
-        elif kind == "?":
-            untracked.append(rest)
-        elif kind in ("1", "u"):
-            fields = rest.split(" ", 7 if kind == "1" else 9)
-            changed.append(fields[-1])
-            if fields[1].startswith("S") and set(fields[1][2:]) & set("MU"):
-                submodules.append(fields[-1])
-    oid, name = head.get("branch.oid", "(initial)"), head.get("branch.head", "(detached)")
-    return Status(
-        commit=None if oid == "(initial)" else Oid(oid),
-        branch=None if name == "(detached)" else name,
-        changed=tuple(changed),
-        untracked=tuple(untracked),
-        submodules=tuple(submodules),
-    )
+        return Status(git.resolve("HEAD"), git.branch(), (), ())
+    return git.status()
 
 
 def capture_code(git: Git, settings: Settings) -> Code:
@@ -105,7 +63,7 @@ def capture_code(git: Git, settings: Settings) -> Code:
             cause="track.dirty is 'refuse'",
             hint="commit them, or record with `git -c track.dirty=snapshot track run …`",
         )
-    if policy == "warn":
+    if policy == "warn" or not git.has_executable:
         return code
     snapshot, omitted = make_snapshot(git, status, limit=settings.size("snapshotLimit"))
     return replace(code, snapshot=snapshot, omitted=omitted)

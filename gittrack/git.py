@@ -1,7 +1,8 @@
 """The one door to objects and refs.
 
 All writing goes through the user's git executable: it knows every repository format, honours the user's settings,
-and is the reference for what is durable. Nothing here touches the user's index, HEAD, work tree or config."""
+and is the reference for what is durable. Nothing here touches the user's index, HEAD, work tree or config.
+Where there is no executable, `libgit` answers the same calls."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
 from gittrack.errors import DataRefused, GitFailed, NotARepository
+from gittrack.porcelain import Porcelain
 from gittrack.refname import Kind, Oid, is_oid
 
 # Internal calls run nobody's hooks, start no daemon and no gc, and wait for locks instead of failing.
@@ -37,6 +39,10 @@ GIT = "git"  # the one on the user's PATH
 MAX_OBJECT = 1024 * 1024 * 1024
 _RETRIES = 8
 _commit_times: dict[Oid, int] = {}
+
+
+class GitMissing(GitFailed):
+    """There is no git executable."""
 
 
 class RefMoved(GitFailed):
@@ -74,13 +80,13 @@ class Place:
         return 32 if self.algorithm == "sha256" else 20
 
 
-def no_git() -> GitFailed:
+def no_git() -> GitMissing:
     """Returns the error for a machine without git."""
-    return GitFailed("git is not installed, or not on PATH", hint="install git 2.36 or newer")
+    return GitMissing("git is not installed, or not on PATH", hint="install git 2.36 or newer")
 
 
 def discover(directory: Path, environ: Mapping[str, str]) -> Place:
-    """Returns the repository that git finds from `directory`; raises NotARepository."""
+    """Returns the repository that git finds from `directory`; raises NotARepository, or GitMissing."""
     asked = ["--path-format=absolute", "--git-dir", "--git-common-dir", "--show-object-format", "--show-prefix"]
     try:
         done = subprocess.run(
@@ -109,7 +115,7 @@ def discover(directory: Path, environ: Mapping[str, str]) -> Place:
     )
 
 
-class Git:
+class Git(Porcelain):
     """One repository, through its git executable.
 
     `environ` is the environment that git runs in; discovery is done, so the repository is named explicitly."""
@@ -160,6 +166,13 @@ class Git:
         if done.returncode:
             raise failed(args[0], done.stderr)
         return done.stdout
+
+    def create(self) -> None:
+        """Makes the bare repository that `place` describes."""
+        git_dir = self.place.git_dir
+        self.ask(
+            "init", "--quiet", "--bare", f"--object-format={self.place.algorithm}", str(git_dir), cwd=git_dir.parent
+        )
 
     # Reading ----------------------------------------------------------------------------------------------------
 
@@ -256,6 +269,12 @@ class Git:
             if attempt == _RETRIES or (b"tmp_" not in done.stderr and b"No such file" not in done.stderr):
                 raise failed("index-pack", done.stderr)
             pause(attempt)
+
+    def pack_objects(self, oids: Iterable[Oid], folder: Path) -> str:
+        """Writes objects that are here as one pack, `new-<name>.pack` with its index, durably; returns its name."""
+        listing = "".join(f"{oid}\n" for oid in oids).encode()
+        args = ("pack-objects", "-q", "--delta-base-offset", f"{folder}/new")
+        return self.ask(*args, input=listing, settings=("core.fsync=all",)).decode().strip()
 
     def update_refs(self, updates: Iterable[Update], *, durable: bool = True) -> None:
         """Changes refs, all or none, each from its expected old value; raises RefMoved if one has another.

@@ -361,7 +361,7 @@ def write_environment(place: Repo, folder: Path, *, program: str | None = None) 
 
     Of this process; or, with the path of a `program` that is about to be run, of the Python that will run it."""
     if not _machine:
-        _machine.update(environment.machine(), git=place.git.ask("version").decode().split()[2])
+        _machine.update(environment.machine(), git=place.git.version)
     facts = {**_machine, "gittrack": VERSION, "variables": environment.variables(place.settings)}
     packages: list[str] = []
     if program is None:

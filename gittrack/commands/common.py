@@ -127,7 +127,7 @@ def pager(place: Repo) -> str | None:
     """Returns git's pager; none if git started one for us already."""
     if place.git.environ.get("GIT_PAGER_IN_USE") == "true":
         return None
-    return place.git.run("var", "GIT_PAGER").stdout.decode("utf-8", "replace").strip() or None
+    return place.git.variable("GIT_PAGER")
 
 
 def screen(place: Repo | None, colour: str | None) -> output.Screen:

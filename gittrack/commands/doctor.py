@@ -97,7 +97,7 @@ def _man_page(program: str | None) -> tuple[str, str, str]:
 
 
 def _repository(place: Repo) -> Iterator[tuple[str, str, str]]:
-    git, settings = place.git, place.settings
+    git, settings, configured = place.git, place.settings, place.git.config()
     yield "ok", f"repository {git.place.common_dir} ({git.place.algorithm})", ""
     if settings.git("user.email") or settings.environ.get("GIT_AUTHOR_EMAIL") or settings.environ.get("EMAIL"):
         yield "ok", f"runs are recorded as {place.author}", ""
@@ -127,8 +127,7 @@ def _repository(place: Repo) -> Iterator[tuple[str, str, str]]:
                 f"remote '{name}' is a mirror: a plain push deletes runs there that are not here",
                 f"git config --unset remote.{name}.mirror",
             )
-        refspecs = git.run("config", "--get-all", f"remote.{name}.fetch").stdout.decode("utf-8", "replace")
-        if f":{RUNS}" in refspecs:
+        if any(f":{RUNS}" in value for key, value in configured if key == f"remote.{name}.fetch"):
             yield (
                 "wrong",
                 f"remote '{name}' fetches straight into {RUNS}: `fetch --prune` would delete runs",

@@ -21,10 +21,7 @@ def command(where: str | None) -> None:
 def fetch(where: str | None) -> None:
     """Fetches and says what came; a run that breaks the format is named and left out."""
     place = common.open_repo()
-    branch = (
-        place.git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip() or None
-    )
-    name = remote.choose(place.settings, where, branch=branch)
+    name = remote.choose(place.settings, where, branch=place.git.branch())
     done = sync.pull(place.git, name)
     for label, runs in (("new", done.new), ("updated", done.forwarded), ("joined", done.joined)):
         for run in runs[:20]:
