@@ -291,8 +291,8 @@ class Git(Porcelain):
         setting = "core.fsync=all" if durable else "core.fsync=none"
         done = self.run("update-ref", "-z", "--stdin", input="".join(lines).encode(), settings=(setting,))
         if done.returncode:
-            error = RefMoved if b"but expected" in done.stderr or b"already exists" in done.stderr else GitFailed
-            raise error("cannot update a run's ref", cause=first_line(done.stderr))
+            moved = any(words in done.stderr for words in (b"but expected", b"already exists", b"unable to resolve"))
+            raise (RefMoved if moved else GitFailed)("cannot update a run's ref", cause=first_line(done.stderr))
         if durable:
             self._sync_refs(change.ref for change in updates if change.new)
 

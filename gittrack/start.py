@@ -337,6 +337,8 @@ def pin(run: ActiveRun, git: Git, header: Mapping[str, Any]) -> None:
 
 def _capture(place: Repo) -> Code:
     code = capture.capture_code(place.git, place.settings)
+    if not place.git.has_executable:
+        _warn_without_git(place, code)
     if code.omitted:
         listed = ", ".join(left.path for left in code.omitted[:5])
         more = f" and {len(code.omitted) - 5} more" if len(code.omitted) > 5 else ""
@@ -344,6 +346,13 @@ def _capture(place: Repo) -> Code:
     if code.dirty and place.settings.get("dirty") == "warn":
         _warn_once("dirty", "your uncommitted work is not recorded, only the commit: track.dirty is 'warn'")
     return code
+
+
+def _warn_without_git(place: Repo, code: Code) -> None:
+    kept = "the commit, and that there is uncommitted work, but not that work" if code.dirty else "the commit"
+    unsigned = "; its commit is not signed" if place.settings.flag("commit.gpgsign") else ""
+    if place.git.place.work_tree:
+        _warn_once("no git", f"git is not installed, or not on PATH: the run records {kept}{unsigned}")
 
 
 def _free_id(place: Repo, identifier: str | None) -> RunId:

@@ -24,6 +24,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def open_repo() -> Repo:
     """Returns the repository here; first commits what dead processes left."""
     place = repo.open_repo()
+    if not place.git.has_executable and place.settings.flag("commit.gpgsign"):
+        output.warn("warning: git is not installed, or not on PATH: commits of runs are not signed")
     if index.has_live(place.git):
         _recover(place)
     return place
