@@ -93,6 +93,11 @@ def fetch_runs(git: Git, remote: str) -> None:
 
 def fetch(git: Git, remote: str, refspecs: Sequence[str]) -> None:
     """Fetches exactly these refspecs; raises RemoteError."""
+    if not git.has_executable:
+        from gittrack import transfer  # noqa: PLC0415 - dulwich, and only where there is no git
+
+        transfer.fetch(git, remote, refspecs, terminal=_has_terminal())
+        return
     args = (
         "--no-tags",
         "--no-prune",
@@ -115,6 +120,9 @@ def push(git: Git, remote: str, refs: Iterable[tuple[Oid, str]]) -> list[Answer]
     answers: list[Answer] = []
     for at in range(0, len(pending), REFS_PER_PUSH):
         chunk = pending[at : at + REFS_PER_PUSH]
+        if not git.has_executable:
+            answers += _push_without_git(git, remote, chunk)
+            continue
         specs = [f"{oid}:{ref}" for oid, ref in chunk]
         mirror = f"remote.{remote}.mirror=false"
         settings = (*_NETWORK, mirror) if not is_address(remote) else _NETWORK
@@ -140,6 +148,13 @@ def push(git: Git, remote: str, refs: Iterable[tuple[Oid, str]]) -> list[Answer]
                 answer = Answer(ref, taken=False, reason=f"{answer.reason}; {said}")
             answers.append(answer)
     return answers
+
+
+def _push_without_git(git: Git, remote: str, refs: Iterable[tuple[Oid, str]]) -> list[Answer]:
+    from gittrack import transfer  # noqa: PLC0415 - as above
+
+    reasons = transfer.push(git, remote, refs, terminal=_has_terminal())
+    return [Answer(ref, taken=not reason, reason=reason) for ref, reason in reasons.items()]
 
 
 def _answers(text: str) -> dict[str, Answer]:

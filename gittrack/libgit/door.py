@@ -92,8 +92,7 @@ class LibGit(LibPorcelain):
     def write_pack(self, pack: bytes, *, keep: str) -> str:
         """Stores a pack durably and protected from gc; returns its name (the hash in `pack-<hash>.pack`).
 
-        Every object is read again and every link followed first. The pack is made under names that nobody reads and
-        renamed, its index last."""
+        Every object is read again and every link followed first."""
         repo = self.open()
         algorithm = self.place.algorithm
         with translated("cannot store a pack"):
@@ -104,6 +103,12 @@ class LibGit(LibPorcelain):
                     if oid not in here and not repo.odb.exists(oid):
                         raise GitFailed("cannot store a pack", cause=f"it needs {oid}, which is not here")
             index = tree.encode_index(pack, items, algorithm=algorithm)
+        return self.store_pack(pack, index, keep=keep)
+
+    def store_pack(self, pack: bytes, index: bytes, *, keep: str) -> str:
+        """Stores a pack whose index was made, durably and protected from gc; returns its name.
+
+        It is made under names that nobody reads and renamed, its index last."""
         name = pack[-self.place.oid_bytes :].hex()
         folder = self.place.common_dir / "objects" / "pack"
         folder.mkdir(exist_ok=True)
