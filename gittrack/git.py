@@ -98,6 +98,8 @@ def discover(directory: Path, environ: Mapping[str, str]) -> Place:
         )
     except FileNotFoundError as exc:
         raise (no_git() if exc.filename == GIT else NotARepository(f"'{directory}' is not there any more")) from exc
+    except PermissionError as exc:  # a `git` on PATH that may not be run, or a folder that may not be entered
+        raise (no_git() if exc.filename == GIT else NotARepository(f"'{directory}' cannot be entered")) from exc
     lines = os.fsdecode(done.stdout).split("\n")[:-1]
     if len(lines) < 4:
         said = os.fsdecode(done.stderr).strip()

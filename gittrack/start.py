@@ -339,12 +339,12 @@ def _capture(place: Repo) -> Code:
     code = capture.capture_code(place.git, place.settings)
     if not place.git.has_executable:
         _warn_without_git(place, code)
+    elif code.dirty and place.settings.get("dirty") == "warn":
+        _warn_once("dirty", "your uncommitted work is not recorded, only the commit: track.dirty is 'warn'")
     if code.omitted:
         listed = ", ".join(left.path for left in code.omitted[:5])
         more = f" and {len(code.omitted) - 5} more" if len(code.omitted) > 5 else ""
         _warn_once(f"omitted:{listed}", f"left out of the snapshot of your uncommitted work: {listed}{more}")
-    if code.dirty and place.settings.get("dirty") == "warn":
-        _warn_once("dirty", "your uncommitted work is not recorded, only the commit: track.dirty is 'warn'")
     return code
 
 

@@ -15,6 +15,7 @@ from gittrack.refname import RunId
 from gittrack.settings import KEYS
 from tests import gitcmd
 from tests.gitcmd import GitRepo
+from tests.nogit import without_git
 
 ROOT = Path(__file__).parent.parent
 
@@ -67,6 +68,14 @@ def test_the_way_to_hide_runs_from_graphs_works(repo: GitRepo) -> None:
     (commands,) = _blocks("docs/how-to/hide-runs-from-graphs.md", "sh")
     hidden = _shell(repo, commands.splitlines()[0] + " --format=%s")
     assert "run " not in hidden
+
+
+def test_the_commands_of_the_page_on_machines_without_git_work_there(repo: GitRepo) -> None:
+    (commands,) = _blocks("docs/how-to/without-git.md", "sh")
+    env = without_git(repo, "sh", "python", "git-track")
+    done = gitcmd.run(["sh", "-ec", commands], cwd=repo.path, env=env)
+    assert "finished" in done.stdout
+    assert "git is not on PATH" in done.stdout
 
 
 def test_everything_the_wandb_page_names_is_there() -> None:

@@ -20,6 +20,7 @@ import pygit2
 from gittrack.codec import tree
 from gittrack.errors import DataRefused, GitFailed
 from gittrack.git import MAX_OBJECT, Objects, Ref, RefMoved, Update, pause, sync_directory, sync_file
+from gittrack.libgit import locks
 from gittrack.libgit.opening import configured, discover, translated, words
 from gittrack.libgit.porcelain import LibPorcelain
 from gittrack.refname import Kind, Oid, is_oid
@@ -142,20 +143,25 @@ class LibGit(LibPorcelain):
 
         Under `<ref>.lock`, which git takes too; held by another process it is waited for as git does."""
         updates = sorted(updates)
+        with locks.turn(self.place.common_dir, [change.ref for change in updates]) as abandoned:
+            self._move(updates, abandoned)
+        if durable:
+            self._sync_refs(change.ref for change in updates if change.new)
+
+    def _move(self, updates: Iterable[Update], abandoned: frozenset[str]) -> None:
+        locks.clear(self.place.common_dir, abandoned)
         end = time.monotonic() + LOCK_SECONDS
         attempt = 0
         while True:
             try:
                 self._transact(updates)
-                break
+                return
             except pygit2.GitError as exc:
                 held = "lock" in str(exc)
-                if not held or time.monotonic() > end:
+                if not held or (time.monotonic() > end and not locks.clear(self.place.common_dir, abandoned)):
                     raise GitFailed("cannot update a run's ref", cause=words(exc)) from exc
             attempt += 1
             pause(attempt)
-        if durable:
-            self._sync_refs(change.ref for change in updates if change.new)
 
     def _transact(self, updates: Iterable[Update]) -> None:
         repo = self.open()
