@@ -94,7 +94,7 @@ def fetch_runs(git: Git, remote: str) -> None:
 def fetch(git: Git, remote: str, refspecs: Sequence[str]) -> None:
     """Fetches exactly these refspecs; raises RemoteError."""
     if not git.has_executable:
-        from gittrack import transfer  # noqa: PLC0415 - dulwich, and only where there is no git
+        from gittrack.libgit import transfer  # noqa: PLC0415 - dulwich, and only where there is no git
 
         transfer.fetch(git, remote, refspecs, terminal=_has_terminal())
         return
@@ -151,7 +151,7 @@ def push(git: Git, remote: str, refs: Iterable[tuple[Oid, str]]) -> list[Answer]
 
 
 def _push_without_git(git: Git, remote: str, refs: Iterable[tuple[Oid, str]]) -> list[Answer]:
-    from gittrack import transfer  # noqa: PLC0415 - as above
+    from gittrack.libgit import transfer  # noqa: PLC0415 - as above
 
     reasons = transfer.push(git, remote, refs, terminal=_has_terminal())
     return [Answer(ref, taken=not reason, reason=reason) for ref, reason in reasons.items()]

@@ -14,7 +14,7 @@ from threading import Thread
 
 import pytest
 
-from gittrack import transfer
+from gittrack.libgit import transfer
 from tests.commands.test_push import add_hook
 from tests.gitcmd import GitRepo
 from tests.githttp import GitHttpServer

@@ -24,7 +24,7 @@ from dulwich.object_store import DiskObjectStore, MissingObjectFinder, ObjectSto
 from dulwich.objects import Commit, ObjectID
 from dulwich.pack import PackData, write_pack_index_v2
 
-from gittrack import packs, redact
+from gittrack import redact
 from gittrack.codec import tree
 from gittrack.errors import GittrackError, RemoteError
 from gittrack.git import Git, RefMoved, Update, pause
@@ -33,6 +33,7 @@ from gittrack.refname import LOCAL, RUNS, Kind, Oid
 
 TIMEOUT_SECONDS = 60
 _ATTEMPTS = 5
+_KEEP = "gittrack transfer"
 _STALE = ("incorrect old value", "reference already exists", "failed to update ref")
 _KINDS: Mapping[bytes, Kind] = {b"commit": "commit", b"tree": "tree", b"blob": "blob"}
 
@@ -141,7 +142,7 @@ def _copy(source: Git, target: LibGit, wanted: Iterable[Oid]) -> list[Path]:
         ]
     if not objects:
         return []
-    name = target.write_pack(tree.encode_pack(objects, algorithm="sha1"), keep=packs.keep_text("transfer"))
+    name = target.write_pack(tree.encode_pack(objects, algorithm="sha1"), keep=_KEEP)
     return [_keep_file(target, name)]
 
 
@@ -221,7 +222,7 @@ class _Server:
         pack = received.getvalue()
         if not pack or not int.from_bytes(pack[8:12]):
             return found, []
-        name = self.near.store_pack(pack, _index(pack), keep=packs.keep_text("fetch"))
+        name = self.near.store_pack(pack, _index(pack), keep=_KEEP)
         return found, [_keep_file(self.near, name)]
 
     def push(self, refs: Mapping[str, Oid]) -> dict[str, str]:
