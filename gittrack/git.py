@@ -130,6 +130,10 @@ class Git(Porcelain):
         if place.work_tree:
             self.environ["GIT_WORK_TREE"] = str(place.work_tree)
 
+    def command(self, *args: str, settings: Sequence[str] = ()) -> list[str]:
+        """Returns the command line of a git that runs nobody's hooks and starts nothing in the background."""
+        return [GIT, *_PREFIX, *(part for setting in settings for part in ("-c", setting)), *args]
+
     def run(
         self,
         *args: str,
@@ -139,10 +143,9 @@ class Git(Porcelain):
         cwd: Path | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         """Runs git and returns what it answered, whatever its exit code."""
-        extra = [part for setting in settings for part in ("-c", setting)]
         try:
             return subprocess.run(
-                [GIT, *_PREFIX, *extra, *args],
+                self.command(*args, settings=settings),
                 input=input,
                 stdin=subprocess.DEVNULL if input is None else None,
                 env={**self.environ, **(env or {})},
@@ -171,10 +174,8 @@ class Git(Porcelain):
 
     def create(self) -> None:
         """Makes the bare repository that `place` describes."""
-        git_dir = self.place.git_dir
-        self.ask(
-            "init", "--quiet", "--bare", f"--object-format={self.place.algorithm}", str(git_dir), cwd=git_dir.parent
-        )
+        path = self.place.git_dir
+        self.ask("init", "--quiet", "--bare", f"--object-format={self.place.algorithm}", str(path), cwd=path.parent)
 
     # Reading ----------------------------------------------------------------------------------------------------
 

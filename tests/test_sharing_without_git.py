@@ -14,7 +14,7 @@ from threading import Thread
 
 import pytest
 
-from gittrack.libgit import transfer
+from gittrack.libgit import sharing
 from tests.commands.test_push import add_hook
 from tests.gitcmd import GitRepo
 from tests.githttp import GitHttpServer
@@ -264,11 +264,11 @@ def test_an_address_is_rewritten_as_git_rewrites_it(repo: GitRepo) -> None:
     said = repo.git("config", "--list", "-z").split("\0")
     config = [(key, value) for key, _, value in (item.partition("\n") for item in said) if key]
     for name in ("lab", "two"):
-        assert transfer.resolve(config, name, push=False) == repo.git("ls-remote", "--get-url", name)
+        assert sharing.resolve(config, name, push=False) == repo.git("ls-remote", "--get-url", name)
         assert (
-            transfer.resolve(config, name, push=True) == repo.git("remote", "get-url", "--push", name).splitlines()[0]
+            sharing.resolve(config, name, push=True) == repo.git("remote", "get-url", "--push", name).splitlines()[0]
         )
-    assert transfer.resolve(config, "../there", push=True) == "../there"
+    assert sharing.resolve(config, "../there", push=True) == "../there"
 
 
 def test_git_present_means_neither_library_is_loaded(repo: GitRepo, bare_remote: GitRepo) -> None:

@@ -12,6 +12,7 @@ import netrc
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -31,7 +32,6 @@ from gittrack.git import Git, RefMoved, Update, pause
 from gittrack.libgit.door import LibGit
 from gittrack.refname import LOCAL, RUNS, Kind, Oid
 
-TIMEOUT_SECONDS = 60
 _ATTEMPTS = 5
 _KEEP = "gittrack transfer"
 _STALE = ("incorrect old value", "reference already exists", "failed to update ref")
@@ -58,11 +58,11 @@ def parse_refspec(text: str) -> Refspec:
     return Refspec(source.removesuffix("*"), target.removesuffix("*"), source.endswith("*"))
 
 
-def fetch(git: Git, remote: str, refspecs: Sequence[str], *, terminal: bool) -> None:
+def fetch(git: Git, remote: str, refspecs: Sequence[str], *, terminal: bool, silence: float) -> None:
     """Brings the refs that these refspecs name, with all they need; raises RemoteError."""
     specs = [parse_refspec(text) for text in refspecs]
     with _translated("fetch from", remote):
-        far = _open(git, remote, push=False, terminal=terminal)
+        far = _open(git, remote, push=False, terminal=terminal, silence=silence)
         found, kept = far.fetch(specs)
         wanted = {
             target: oid for ref, oid in found.items() for spec in specs if (target := spec.target_of(ref)) is not None
@@ -89,10 +89,10 @@ def _mirror(git: Git, wanted: Mapping[str, Oid]) -> None:
             return
 
 
-def push(git: Git, remote: str, refs: Iterable[tuple[Oid, str]], *, terminal: bool) -> dict[str, str]:
+def push(git: Git, remote: str, refs: Iterable[tuple[Oid, str]], *, terminal: bool, silence: float) -> dict[str, str]:
     """Pushes commits to refs and returns the remote's reason for each: empty where it took it; raises RemoteError."""
     with _translated("push to", remote):
-        return _open(git, remote, push=True, terminal=terminal).push({ref: oid for oid, ref in refs})
+        return _open(git, remote, push=True, terminal=terminal, silence=silence).push({ref: oid for oid, ref in refs})
 
 
 def _choose(git: Git, refs: Mapping[str, Oid], there: Mapping[str, Oid]) -> tuple[dict[str, Oid], dict[str, str]]:
@@ -266,16 +266,16 @@ def _index(pack: bytes) -> bytes:
 # Where it is --------------------------------------------------------------------------------------------------------
 
 
-def _open(git: Git, remote: str, *, push: bool, terminal: bool) -> _Folder | _Server:
+def _open(git: Git, remote: str, *, push: bool, terminal: bool, silence: float) -> _Folder | _Server:
     if not isinstance(git, LibGit):
         raise TypeError("git itself transfers where it is there")
     config = git.config()
     address = resolve(config, remote, push=push)
     scheme, colon, _ = address.partition("://")
     if colon and scheme != "file":
-        return _Server(git, *_client(git, config, address, terminal=terminal))
+        return _Server(git, *_client(git, config, address, terminal=terminal, silence=silence))
     if not colon and ":" in address.partition("/")[0]:  # host:path
-        return _Server(git, *_client(git, config, address, terminal=terminal))
+        return _Server(git, *_client(git, config, address, terminal=terminal, silence=silence))
     path = unquote(urlsplit(address).path) if colon else os.path.expanduser(address)
     return _Folder(git, (git.place.work_tree or git.place.git_dir) / path)
 
@@ -298,14 +298,14 @@ def resolve(config: Sequence[tuple[str, str]], remote: str, *, push: bool) -> st
 
 
 def _client(
-    git: Git, config: Sequence[tuple[str, str]], address: str, *, terminal: bool
+    git: Git, config: Sequence[tuple[str, str]], address: str, *, terminal: bool, silence: float
 ) -> tuple[dulwich_client.GitClient, str]:
     settings = _dulwich_config(config)
     if not address.startswith(("http://", "https://")):
-        ssh = _ssh_command(git.environ, dict(config), terminal=terminal)
+        ssh = _ssh_command(git.environ, dict(config), terminal=terminal, silence=silence)
         return dulwich_client.get_transport_and_path(address, config=settings, thin_packs=False, ssh_command=ssh)
     user, password = _credentials(git.environ, config, address)
-    manager: Any = dulwich_client.default_urllib3_manager(settings, base_url=address, timeout=TIMEOUT_SECONDS)
+    manager: Any = dulwich_client.default_urllib3_manager(settings, base_url=address, timeout=silence or None)
     return dulwich_client.get_transport_and_path(
         address, config=settings, thin_packs=False, username=user, password=password, pool_manager=manager
     )
@@ -322,11 +322,12 @@ def _dulwich_config(config: Sequence[tuple[str, str]]) -> ConfigDict:
     return made
 
 
-def _ssh_command(environ: Mapping[str, str], values: Mapping[str, str], *, terminal: bool) -> str:
+def _ssh_command(environ: Mapping[str, str], values: Mapping[str, str], *, terminal: bool, silence: float) -> str:
     given = environ.get("GIT_SSH_COMMAND") or values.get("core.sshcommand")
     command = given or shlex.quote(environ.get("GIT_SSH") or "ssh")
     if os.path.basename(shlex.split(command)[0]) == "ssh":
-        command += f" -oConnectTimeout={TIMEOUT_SECONDS} -oServerAliveInterval=15"
+        limit = ceil(silence)
+        command += f" -oConnectTimeout={limit} -oServerAliveCountMax=1 -oServerAliveInterval={limit}" if limit else ""
         command += "" if terminal else " -oBatchMode=yes"
     return command
 
