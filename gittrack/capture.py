@@ -9,17 +9,17 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import os
-import re
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from gittrack import packs, redact, scratch, values
 from gittrack.codec import tree
 from gittrack.errors import GitFailed, UsageError
-from gittrack.git import Git, failed, known_commits
+from gittrack.git import Git, known_commits
 from gittrack.model import Code, Omitted
+from gittrack.porcelain import Status
 from gittrack.refname import Oid
 from gittrack.settings import Settings
 from gittrack.shared import make_folder
@@ -29,7 +29,6 @@ SNAPSHOT_MESSAGE = b"snapshot of uncommitted work\n"
 MAX_FILES = 10_000
 MAX_TOTAL = 256 * 1024 * 1024
 _ATTEMPTS = 3
-_UNREAD = re.compile(r"^warning: could not open directory '(.*)': (.*)$", re.MULTILINE)
 
 SECRET_FILES = (
     ".env .env.* *.env .envrc *.pem *.key *.p12 *.pfx *.jks *.keystore *.kdbx *.ppk id_rsa* id_dsa* id_ecdsa* "
@@ -42,62 +41,11 @@ _NOT_SECRET = (".env.example .env.sample .env.template .env.dist *.pub").split()
 _SECRET_FOLDERS = frozenset({".ssh", ".aws", ".gnupg", ".kube", ".azure", ".docker", ".config/gcloud"})
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What `git status` said: HEAD's commit and branch, and the paths that differ from it."""
-
-    commit: Oid | None
-    branch: str | None
-    changed: tuple[str, ...]
-    untracked: tuple[str, ...]
-    submodules: tuple[str, ...] = ()  # with uncommitted work in them
-    unread: tuple[Omitted, ...] = ()  # what git could not look at
-
-
 def read_status(git: Git) -> Status:
     """Returns the state of the work tree; a bare repository has a HEAD only."""
     if git.place.work_tree is None:
-        branch = git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip()
-        return Status(git.resolve("HEAD"), branch or None, (), ())
-    args = (
-        "status",
-        "--porcelain=v2",
-        "--branch",
-        "-z",
-        "--untracked-files=all",
-        "--no-renames",
-        "--no-ahead-behind",
-        "--ignore-submodules=none",
-    )
-    done = git.run(*args)
-    if done.returncode:
-        raise failed("status", done.stderr)
-    items = os.fsdecode(done.stdout).split("\0")
-    head: dict[str, str] = {}
-    changed, untracked, submodules = [], [], []
-    for item in items:
-        kind, _, rest = item.partition(" ")
-        if kind == "#":
-            key, _, said = rest.partition(" ")
-            head[key] = said
-        elif kind == "?":
-            untracked.append(rest)
-        elif kind in ("1", "u"):
-            fields = rest.split(" ", 7 if kind == "1" else 9)
-            changed.append(fields[-1])
-            if fields[1].startswith("S") and set(fields[1][2:]) & set("MU"):
-                submodules.append(fields[-1])
-    oid, name = head.get("branch.oid", "(initial)"), head.get("branch.head", "(detached)")
-    return Status(
-        commit=None if oid == "(initial)" else Oid(oid),
-        branch=None if name == "(detached)" else name,
-        changed=tuple(changed),
-        untracked=tuple(untracked),
-        submodules=tuple(submodules),
-        unread=tuple(
-            Omitted(path, f"cannot be read ({why})") for path, why in _UNREAD.findall(os.fsdecode(done.stderr))
-        ),
-    )
+        return Status(git.resolve("HEAD"), git.branch(), (), ())
+    return git.status()
 
 
 def _with_included(git: Git, settings: Settings, status: Status) -> Status:
@@ -120,7 +68,7 @@ def capture_code(git: Git, settings: Settings) -> Code:
     Raises UsageError if the tree is dirty and `track.dirty` is `refuse`."""
     status = _with_included(git, settings, read_status(git))
     code = _code(status, settings)
-    if not code.dirty or not _is_stored(settings):
+    if not code.dirty or not _is_stored(git, settings):
         return code
     snapshot, omitted = make_snapshot(git, status, limit=settings.size("snapshotLimit"))
     return replace(code, snapshot=snapshot, omitted=omitted)
@@ -135,7 +83,7 @@ def capture_patch(git: Git, settings: Settings, *, home: Path) -> tuple[Code, by
     try:
         status = _with_included(git, settings, read_status(git))
         code = _code(status, settings)
-        if git.place.work_tree and code.dirty and _is_stored(settings):
+        if git.place.work_tree and code.dirty and _is_stored(git, settings):
             make_folder(home)
             with scratch.opened(git, home) as private:
                 tree_oid, omitted = _write_tree(private, status, limit=settings.size("snapshotLimit"))
@@ -153,7 +101,7 @@ def _code(status: Status, settings: Settings) -> Code:
     return Code(commit=status.commit, branch=branch, remote=remote, dirty=dirty)
 
 
-def _is_stored(settings: Settings) -> bool:
+def _is_stored(git: Git, settings: Settings) -> bool:
     """Tells whether uncommitted work is recorded; raises UsageError if `track.dirty` is `refuse`."""
     policy = settings.choice("dirty", "snapshot", "warn", "refuse")
     if policy == "refuse":
@@ -162,7 +110,7 @@ def _is_stored(settings: Settings) -> bool:
             cause="track.dirty is 'refuse'",
             hint="commit them, or record with `git -c track.dirty=snapshot track run …`",
         )
-    return policy == "snapshot"
+    return policy == "snapshot" and git.has_executable
 
 
 def remote_address(settings: Settings, branch: str | None) -> str | None:

@@ -221,7 +221,7 @@ def write(git: Git, settings: Settings, folder: Path, *, program: str | None = N
 
     Of this process; or, with the path of a `program` that is about to be run, of the Python that will run it."""
     if not _machine:
-        _machine.update(machine(), git=git.ask("version").decode().split()[2])
+        _machine.update(machine(), git=git.version)
     facts = {**_machine, "gittrack": VERSION, "variables": variables(settings)}
     listed: list[str] = []
     if program is None:

@@ -1,7 +1,8 @@
 """The one door to objects and refs.
 
 All writing goes through the user's git executable: it knows every repository format, honours the user's settings,
-and is the reference for what is durable. Nothing here touches the user's index, HEAD, work tree or config."""
+and is the reference for what is durable. Nothing here touches the user's index, HEAD, work tree or config.
+Where there is no executable, `libgit` answers the same calls."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
 from gittrack.errors import DataRefused, GitFailed, NotARepository
+from gittrack.porcelain import Porcelain, failed, first_line
 from gittrack.refname import Kind, Oid, is_oid
 from gittrack.shared import share
 
@@ -38,6 +40,10 @@ GIT = "git"  # the one on the user's PATH
 MAX_OBJECT = 1024 * 1024 * 1024
 _RETRIES = 8
 known_commits: dict[Oid, tuple[Oid, int]] = {}
+
+
+class GitMissing(GitFailed):
+    """There is no git executable."""
 
 
 class RefMoved(GitFailed):
@@ -75,13 +81,13 @@ class Place:
         return 32 if self.algorithm == "sha256" else 20
 
 
-def no_git() -> GitFailed:
+def no_git() -> GitMissing:
     """Returns the error for a machine without git."""
-    return GitFailed("git is not installed, or not on PATH", hint="install git 2.36 or newer")
+    return GitMissing("git is not installed, or not on PATH", hint="install git 2.36 or newer")
 
 
 def discover(directory: Path, environ: Mapping[str, str]) -> Place:
-    """Returns the repository that git finds from `directory`; raises NotARepository."""
+    """Returns the repository that git finds from `directory`; raises NotARepository, or GitMissing."""
     asked = ("--git-dir", "--git-common-dir", "--show-object-format", "--show-prefix", "--show-toplevel")
     done = _rev_parse(directory, environ, *asked)
     lines = os.fsdecode(done.stdout).split("\n")[:-1]
@@ -105,6 +111,8 @@ def _rev_parse(directory: Path, environ: Mapping[str, str], *asked: str) -> subp
         return subprocess.run(command, cwd=directory, env={**environ, "LC_ALL": "C"}, capture_output=True, check=False)
     except FileNotFoundError as exc:
         raise (no_git() if exc.filename == GIT else NotARepository(f"'{directory}' is not there any more")) from exc
+    except PermissionError as exc:  # a `git` on PATH that may not be run, or a folder that may not be entered
+        raise (no_git() if exc.filename == GIT else NotARepository(f"'{directory}' cannot be entered")) from exc
 
 
 def _not_found(directory: Path, said: str) -> NotARepository:
@@ -120,7 +128,7 @@ def _not_found(directory: Path, said: str) -> NotARepository:
     return NotARepository(f"git refuses the repository of '{directory}'", cause=cause, hint=hint)
 
 
-class Git:
+class Git(Porcelain):
     """One repository, through its git executable.
 
     `environ` is the environment that git runs in; discovery is done, so the repository is named explicitly."""
@@ -174,6 +182,12 @@ class Git:
         if done.returncode:
             raise failed(args[0], done.stderr)
         return done.stdout
+
+    def create(self) -> None:
+        """Makes the bare repository that `place` describes."""
+        path = self.place.git_dir
+        args = ("init", "--quiet", "--bare", "--template=", f"--object-format={self.place.algorithm}", str(path))
+        self.ask(*args, cwd=path.parent, env={"GIT_DEFAULT_REF_FORMAT": "files"})
 
     # Reading ----------------------------------------------------------------------------------------------------
 
@@ -279,6 +293,12 @@ class Git:
                 raise failed("index-pack", done.stderr)
             pause(attempt)
 
+    def pack_objects(self, oids: Iterable[Oid], folder: Path) -> str:
+        """Writes objects that are here as one pack, `new-<name>.pack` with its index, durably; returns its name."""
+        listing = "".join(f"{oid}\n" for oid in oids).encode()
+        args = ("pack-objects", "-q", "--delta-base-offset", f"{folder}/new")
+        return self.ask(*args, input=listing, settings=("core.fsync=all",)).decode().strip()
+
     def update_refs(self, updates: Iterable[Update], *, durable: bool = True) -> None:
         """Changes refs, all or none, each from its expected old value; raises RefMoved if one has another.
 
@@ -294,8 +314,8 @@ class Git:
         setting = "core.fsync=all" if durable else "core.fsync=none"
         done = self.run("update-ref", "-z", "--stdin", input="".join(lines).encode(), settings=(setting,))
         if done.returncode:
-            error = RefMoved if b"but expected" in done.stderr or b"already exists" in done.stderr else GitFailed
-            raise error("cannot update a run's ref", cause=first_line(done.stderr))
+            moved = any(words in done.stderr for words in (b"but expected", b"already exists", b"unable to resolve"))
+            raise (RefMoved if moved else GitFailed)("cannot update a run's ref", cause=first_line(done.stderr))
         if durable:
             self._sync_refs(change.ref for change in updates if change.new)
 
@@ -370,18 +390,6 @@ def _skip(stream: IO[bytes], size: int) -> None:
 def pause(attempt: int) -> None:
     """Waits before another attempt: 2 to 20 ms, longer each time, by chance so that two do not meet again."""
     time.sleep((2 + os.urandom(1)[0] / 14) / 1000 * min(attempt + 1, 10))
-
-
-def first_line(stderr: bytes) -> str:
-    """Returns git's complaint without its prefix."""
-    lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-    chosen = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[0] if lines else "")
-    return chosen.removeprefix("fatal: ").removeprefix("error: ").strip()
-
-
-def failed(command: str, stderr: bytes) -> GitFailed:
-    """Returns the error for a git command that failed."""
-    return GitFailed(f"git {command} failed", cause=first_line(stderr) or None)
 
 
 def sync_file(path: Path) -> None:

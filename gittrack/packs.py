@@ -68,8 +68,7 @@ def _small(packs: list[Path]) -> list[Path]:
 
 def _merge(git: Git, packs: list[Path]) -> int:
     oids = {oid for pack in packs for oid in read_index(pack.with_suffix(".idx").read_bytes(), git.place.oid_bytes)}
-    listing = "".join(f"{oid}\n" for oid in sorted(oids)).encode()
-    new, size = _write_merged(git, listing)
+    new, size = _write_merged(git, sorted(oids))
     folder = git.place.common_dir / "objects" / "pack"
     for old in packs:
         if old.name == f"pack-{new}.pack":
@@ -82,16 +81,15 @@ def _merge(git: Git, packs: list[Path]) -> int:
     return len(packs)
 
 
-def _write_merged(git: Git, listing: bytes) -> tuple[str, int]:
-    """Writes the listed objects as one kept pack and returns its name and size.
+def _write_merged(git: Git, oids: list[Oid]) -> tuple[str, int]:
+    """Writes these objects as one kept pack and returns its name and size.
 
     Not through index-pack, which would compare each object with the copy that is there already. The pack is made
     under names that nobody reads and renamed, its index last; git has checked these objects when they came."""
     folder = git.place.common_dir / "objects" / "pack"
     home = git.place.common_dir / "gittrack"
     with tempfile.TemporaryDirectory(prefix="pack-", dir=home) as private:
-        args = ("pack-objects", "-q", "--delta-base-offset", f"{private}/new")
-        name = git.ask(*args, input=listing, settings=("core.fsync=all",)).decode().strip()
+        name = git.pack_objects(oids, Path(private))
         size = Path(f"{private}/new-{name}.pack").stat().st_size
         if not (folder / f"pack-{name}.idx").exists():
             (folder / f"pack-{name}.keep").write_text(keep_text("merged"), "ascii")

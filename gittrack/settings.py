@@ -103,13 +103,7 @@ def environment() -> dict[str, str]:
 
 def read_settings(git: Git) -> Settings:
     """Returns the settings that hold in a repository."""
-    raw = git.run("config", "--list", "-z").stdout.decode("utf-8", "replace")
-    values = {}
-    for item in raw.split("\0"):
-        key, newline, value = item.partition("\n")
-        if key:
-            values[key] = value if newline else "true"
-    return Settings(values, environment())
+    return Settings(dict(git.config()), environment())
 
 
 def signature(git: Git) -> tuple[object, ...]:

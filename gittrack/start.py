@@ -370,17 +370,27 @@ def pin(run: ActiveRun, git: Git, header: Mapping[str, Any]) -> None:
 
 def _capture(place: Repo, source: Repo | None) -> tuple[Code, bytes]:
     """Returns the code of a run, and its uncommitted changes where they cannot be stored beside it."""
+    here = source or place
     if source is None:
         code, changes = Code() if place.detached else capture.capture_code(place.git, place.settings), b""
     else:
         code, changes = capture.capture_patch(source.git, source.settings, home=place.state_dir)
+    if not here.git.has_executable:
+        _warn_without_git(here, code)
+    elif code.dirty and here.settings.get("dirty") == "warn":
+        _warn_once("dirty", "your uncommitted work is not recorded, only the commit: track.dirty is 'warn'")
     if code.omitted:
         listed = ", ".join(left.path for left in code.omitted[:5])
         more = f" and {len(code.omitted) - 5} more" if len(code.omitted) > 5 else ""
         _warn_once(f"omitted:{listed}", f"left out of the snapshot of your uncommitted work: {listed}{more}")
-    if code.dirty and (source or place).settings.get("dirty") == "warn":
-        _warn_once("dirty", "your uncommitted work is not recorded, only the commit: track.dirty is 'warn'")
     return code, changes
+
+
+def _warn_without_git(place: Repo, code: Code) -> None:
+    kept = "the commit, and that there is uncommitted work, but not that work" if code.dirty else "the commit"
+    unsigned = "; its commit is not signed" if place.settings.flag("commit.gpgsign") else ""
+    if place.git.place.work_tree:
+        _warn_once("no git", f"git is not installed, or not on PATH: the run records {kept}{unsigned}")
 
 
 def _free_id(place: Repo, identifier: str | None) -> RunId:

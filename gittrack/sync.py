@@ -285,23 +285,12 @@ class Publication:
 
 def publication(git: Git, name: str, codes: Mapping[RunId, Code]) -> Publication:
     """Returns what code the push of these runs would publish that the remote is not known to have."""
-    known = [f"--remotes={name}", f"--glob={mirror_prefix(name)}*"]
+    known = [f"refs/remotes/{name}/", mirror_prefix(name)]
     commits = {code.commit for code in codes.values() if code.commit}
-    missing = 0
-    if commits:
-        done = git.run("rev-list", "--count", *sorted(commits), "--not", *known)
-        missing = int(done.stdout or 0) if done.returncode == 0 else 0
-    snapshots: dict[RunId, tuple[str, ...]] = {}
-    for run, code in codes.items():
-        if code.snapshot and git.run("rev-list", "--count", code.snapshot, "--not", *known).stdout.strip() not in (
-            b"",
-            b"0",
-        ):
-            snapshots[run] = _files_of(git, code)
-    return Publication(missing, snapshots)
-
-
-def _files_of(git: Git, code: Code) -> tuple[str, ...]:
-    base = code.commit or git.empty_tree
-    raw = git.ask("diff-tree", "-r", "-z", "--name-only", "--no-renames", base, str(code.snapshot))
-    return tuple(path for path in raw.decode("utf-8", "replace").split("\0") if path)
+    missing = git.count_new(commits, known=known) if commits else 0
+    snapshots = {
+        run: git.changed_paths(code.commit or git.empty_tree, code.snapshot)
+        for run, code in codes.items()
+        if code.snapshot and git.count_new([code.snapshot], known=known)
+    }
+    return Publication(missing or 0, snapshots)

@@ -216,14 +216,6 @@ def test_where_nothing_at_all_can_be_written_training_goes_on(tmp_path: Path) ->
     assert "Traceback" not in done.stderr
 
 
-def test_without_git_training_goes_on(repo: GitRepo, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    done = repo.python(MINIMAL, env={"PATH": str(tmp_path / "empty")})
-    assert done.stderr.count("\n") <= 2
-    assert "git is not installed" in done.stderr
-    assert runs(repo) == []
-
-
 def as_a_user_without_privileges() -> list[str]:
     """Returns the words before a command for which the permission bits of files count, even if we are root."""
     if os.geteuid() != 0:

@@ -29,6 +29,8 @@ def open_repo() -> Repo:
     except NotARepository as exc:
         exc.hint = "; ".join(filter(None, [exc.hint, _where_else()]))
         raise
+    if not place.git.has_executable and place.settings.flag("commit.gpgsign"):
+        output.warn("warning: git is not installed, or not on PATH: commits of runs are not signed")
     if index.has_live(place.git):
         _recover(place)
     return place
@@ -157,7 +159,7 @@ def pager(place: Repo) -> str | None:
     """Returns git's pager; none if git started one for us already."""
     if place.git.environ.get("GIT_PAGER_IN_USE") == "true":
         return None
-    return place.git.run("var", "GIT_PAGER").stdout.decode("utf-8", "replace").strip() or None
+    return place.git.variable("GIT_PAGER")
 
 
 def screen(place: Repo | None, colour: str | None) -> output.Screen:

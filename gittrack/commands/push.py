@@ -29,7 +29,7 @@ def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool, 
     known = common.read_runs(place, deleted=True)
     if where and where not in remote.names(place.settings) and not remote.is_address(where):
         runs, where = (where, *runs), None  # `git track push RUN`
-    name = remote.choose(place.settings, where, branch=_branch(place))
+    name = remote.choose(place.settings, where, branch=place.git.branch())
     wanted = known.find_all(runs) if runs else [run for run in known.listing.runs if run.oid]
     by_id = {run.id: common.require_commit(run) for run in wanted}
     pending = [(run, tip) for run, tip in sync.unpushed(place.git, name) if run in by_id]
@@ -66,10 +66,6 @@ def _tell(done: sync.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: bool
             cause=done.refused[0][1],
             hint="everything is kept here; `git track push` tries again",
         )
-
-
-def _branch(place: Repo) -> str | None:
-    return place.git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip() or None
 
 
 def _agree(place: Repo, name: str, pending: list, by_id: dict[RunId, Run], *, yes: bool) -> list:  # type: ignore[type-arg]

@@ -20,11 +20,8 @@ def command(as_json: str | None, colour: str | None) -> None:
     known = common.read_runs(place, deleted=True)
     screen = common.screen(place, colour)
     running = [run for run in known.listing.runs if run.oid is None]
-    branch = (
-        place.git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip() or None
-    )
     try:
-        name = remote.choose(place.settings, None, branch=branch)
+        name = remote.choose(place.settings, None, branch=place.git.branch())
         waiting = {run for run, _ in sync.unpushed(place.git, name)}
     except NotFound:
         name, waiting = "", set()
