@@ -23,12 +23,15 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Integrated:
-    """What integration did: runs that are new here, that moved forward, that were joined, and what was refused."""
+    """What integration did: runs that are new here, that moved forward, that were joined, and what was refused.
+
+    parted: runs that two machines went on with, and the version of each that is not shown."""
 
     new: tuple[RunId, ...] = ()
     forwarded: tuple[RunId, ...] = ()
     joined: tuple[RunId, ...] = ()
     refused: tuple[GittrackError, ...] = ()
+    parted: tuple[tuple[RunId, Oid], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Pushed:
     refused: tuple[tuple[RunId, str], ...] = ()
     joined: tuple[RunId, ...] = ()
     broken: RemoteError | None = None
+    parted: tuple[tuple[RunId, Oid], ...] = ()
 
 
 def _mirrors(git: Git) -> dict[RunId, list[Oid]]:
@@ -91,20 +95,23 @@ def _take_in(git: Git, commits: Sequence[tuple[RunId, Oid]]) -> Integrated:
                 new[run] = oid
         if new:
             git.update_refs(Update(run_ref(run), oid, None) for run, oid in new.items())
-        forwarded, joined = [], []
+        forwarded, joined, parted = [], [], []
         for run, oid in differing:
             try:
-                outcome = _take(git, objects, run, oid)
+                outcome, hidden = _take(git, objects, run, oid)
             except GittrackError as exc:
                 refused.append(exc)
             else:
                 forwarded += [run] if outcome == "forward" else []
                 joined += [run] if outcome == "join" else []
-    return Integrated(tuple(new), tuple(forwarded), tuple(joined), tuple(refused))
+                parted += [(run, hidden)] if hidden else []
+    return Integrated(tuple(new), tuple(forwarded), tuple(joined), tuple(refused), tuple(parted))
 
 
-def _take(git: Git, objects: Objects, run: RunId, theirs: Oid) -> str:
-    """Brings one run that differs from a mirror up to date; returns `keep`, `forward` or `join`."""
+def _take(git: Git, objects: Objects, run: RunId, theirs: Oid) -> tuple[str, Oid | None]:
+    """Brings one run that differs from a mirror up to date; returns `keep`, `forward` or `join`.
+
+    And the version that is not shown, if two machines went on with the run."""
     try:
         store.read_commit(objects, theirs)
     except DataRefused as exc:
@@ -115,18 +122,20 @@ def _take(git: Git, objects: Objects, run: RunId, theirs: Oid) -> str:
             raise record.refused(run, "its commit is missing here", "see `git track fsck`")
         choice = decide(git, ours, theirs)
         if choice == "keep":
-            return choice
+            return choice, None
         error = check(objects, run, theirs, oid_bytes=git.place.oid_bytes)
         if error:
             raise error
+        hidden = None
         try:
             if choice == "forward":
                 git.update_refs([Update(run_ref(run), theirs, ours)])
             else:
+                hidden = store.recorded_twice(git, run, ours, theirs)
                 store.join(git, run, ours, theirs, old=ours)
         except RefMoved:
             continue
-        return choice
+        return choice, hidden
     raise RefMoved(f"cannot join run '{run}'", cause="other processes keep changing it", hint="try again")
 
 
@@ -199,6 +208,7 @@ def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]], *, progress: Pr
     taken: list[RunId] = []
     refused: list[tuple[RunId, str]] = []
     joined: list[RunId] = []
+    parted: list[tuple[RunId, Oid]] = []
     pending = dict(runs)
     try:
         for attempt in range(_ATTEMPTS):
@@ -222,6 +232,7 @@ def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]], *, progress: Pr
             bad = {run for run in moved if any(run in str(error) for error in outcome.refused)}
             refused += [(run, "the remote's version is refused") for run in moved if run in bad]
             joined += outcome.joined
+            parted += outcome.parted
             joined += [run for run in moved if run not in bad and _join_for_push(git, run, prefix)]
             again = dict(unpushed(git, name))
             pending = {run: again[run] for run in moved if run in again and run not in bad}
@@ -229,8 +240,8 @@ def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]], *, progress: Pr
     except RemoteError as exc:
         if not (taken or refused or joined):
             raise
-        return Pushed(tuple(taken), tuple(refused), tuple(joined), broken=exc)
-    return Pushed(tuple(taken), tuple(refused), tuple(joined))
+        return Pushed(tuple(taken), tuple(refused), tuple(joined), broken=exc, parted=tuple(parted))
+    return Pushed(tuple(taken), tuple(refused), tuple(joined), parted=tuple(parted))
 
 
 def _push_in_parts(

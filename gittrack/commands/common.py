@@ -79,12 +79,21 @@ def _recover(place: Repo) -> None:
         output.warn(f"recovered run {run.name} ({run.id}): its process died; status {run.status}, {run.points} points")
 
 
+def tell_parted(parted: Sequence[tuple[RunId, Oid]]) -> None:
+    """Says which runs were gone on with on two machines."""
+    for run, hidden in parted:
+        output.warn(f"warning: run {run} was gone on with on two machines; what ended last is shown")
+        output.warn(f"hint: `git show {hidden[:12]}:history.tsv` and the like have the other")
+
+
 def _integrate(place: Repo) -> None:
     """Takes in what the mirrors hold; remembers the refs it left, so that the next command need not look again."""
     from gittrack import sync
 
-    for error in sync.integrate(place.git).refused:
+    done = sync.integrate(place.git)
+    for error in done.refused:
         report(error, label="warning")
+    tell_parted(done.parted)
     with contextlib.suppress(OSError):
         make_folder(place.state_dir)
         (place.state_dir / "integrated").write_text(index.stamp(index.all_refs(place.git)), "ascii")

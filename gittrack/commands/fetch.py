@@ -32,6 +32,7 @@ def fetch(where: str | None, *, quiet: bool) -> None:
             output.line(f"{label} {run}")
         if len(runs) > 20:
             output.line(f"{label} {len(runs) - 20} more")
+    common.tell_parted(done.parted)
     for error in done.refused:
         common.report(error, label="warning")
     if done.refused:

@@ -55,6 +55,7 @@ def _tell(done: sync.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: bool
         output.line(f"pushed {run} {printable(by_id[run].name)}")
     for run in done.joined if not quiet else ():
         output.warn(f"joined {run} with the edits of others")
+    common.tell_parted(done.parted)
     for run, reason in done.refused:
         output.warn(f"refused {run} {by_id[run].name}: {reason}")
     if done.broken:
