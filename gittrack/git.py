@@ -6,6 +6,7 @@ and is the reference for what is durable. Nothing here touches the user's index,
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import subprocess
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
+from gittrack import locks
 from gittrack.errors import DataRefused, GitFailed, NotARepository
 from gittrack.refname import Kind, Oid, is_oid
 
@@ -250,8 +252,10 @@ class Git:
             args = ("index-pack", "--stdin", "--strict", f"--keep={keep}")
             done = self.run(*args, input=pack, settings=("core.fsync=all",))
             if done.returncode == 0:
-                sync_directory(self.place.common_dir / "objects" / "pack")
-                return done.stdout.decode().split()[-1]
+                name, folder = done.stdout.decode().split()[-1], self.place.common_dir / "objects" / "pack"
+                sync_name(folder / f"pack-{name}.keep")  # which git does not; an empty one is nobody's
+                sync_name(folder)
+                return name
             attempt += 1
             if attempt == _RETRIES or (b"tmp_" not in done.stderr and b"No such file" not in done.stderr):
                 raise failed("index-pack", done.stderr)
@@ -269,24 +273,28 @@ class Git:
             else f"delete {change.ref}\0{change.old or ''}\0"
             for change in updates
         ]
-        setting = "core.fsync=all" if durable else "core.fsync=none"
-        done = self.run("update-ref", "-z", "--stdin", input="".join(lines).encode(), settings=(setting,))
+        # The file itself is synced in any case: a power cut would leave an empty one, over which plain git stumbles.
+        setting = "core.fsync=all" if durable else "core.fsync=reference"
+        command, given = ("update-ref", "-z", "--stdin"), "".join(lines).encode()
+        done = self.run(*command, input=given, settings=(setting,))
+        if b".lock'" in done.stderr and locks.remove_abandoned(self.place.common_dir, [u.ref for u in updates]):
+            done = self.run(*command, input=given, settings=(setting,))
         if done.returncode:
             error = RefMoved if b"but expected" in done.stderr or b"already exists" in done.stderr else GitFailed
             raise error("cannot update a run's ref", cause=first_line(done.stderr))
         if durable:
-            self._sync_refs(change.ref for change in updates if change.new)
+            self.sync_refs(change.ref for change in updates if change.new)
 
-    def _sync_refs(self, refs: Iterable[str]) -> None:
+    def sync_refs(self, refs: Iterable[str]) -> None:
+        """Makes refs survive a power cut, with the names of their folders; raises OSError."""
         common = self.place.common_dir
         folders: set[Path] = set()
         for ref in refs:
             path = common / ref
-            with contextlib.suppress(OSError):  # packed, or not a file at all (reftable)
-                sync_file(path)
+            sync_name(path)
             folders.update(parent for parent in path.parents if parent.is_relative_to(common / "refs"))
         for folder in [*folders, common / "reftable"]:
-            sync_directory(folder)
+            sync_name(folder)
 
 
 class Objects:
@@ -371,7 +379,12 @@ def sync_file(path: Path) -> None:
         os.close(fd)
 
 
-def sync_directory(path: Path) -> None:
-    """Makes the names in a directory survive a power cut, where the file system can."""
-    with contextlib.suppress(OSError):
+def sync_name(path: Path) -> None:
+    """Makes a file, or the names in a folder, survive a power cut; raises OSError if the disk does not take it.
+
+    What is not there (a ref may be packed) and what no system syncs (a folder, on some) is passed over."""
+    try:
         sync_file(path)
+    except OSError as exc:
+        if exc.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise

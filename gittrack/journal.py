@@ -125,7 +125,40 @@ def create(folder: Path, header: Mapping[str, Any]) -> None:
     """Makes the live folder of a run; raises FileExistsError if the run has one already."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir()
-    write_header(folder, header)
+    try:
+        write_header(folder, header)
+    except BaseException:
+        remove(folder)
+        raise
+
+
+def remove(folder: Path) -> None:
+    """Removes a live folder. The header goes first: without it the folder is nobody's run."""
+    import shutil  # noqa: PLC0415 - 3 ms, and not needed to record
+
+    with contextlib.suppress(OSError):
+        (folder / HEADER).unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_rest(folder: Path, *, now: float) -> None:
+    """Removes what is left of a run where nothing happens any more: of a removal that was killed, or of a beginning.
+
+    A power cut in the first half second of a run leaves an empty header and nothing beside it."""
+    with contextlib.suppress(OSError):
+        if now - folder.stat().st_mtime > SILENT_SECONDS and _is_rest(folder):
+            remove(folder)
+
+
+def _is_rest(folder: Path) -> bool:
+    try:
+        read_header(folder)
+    except FileNotFoundError:
+        return True
+    except DataRefused:
+        found = [frame.decode(path.read_bytes()) for path in folder.glob("*.journal")]
+        return not any(item.points or item.notes for item in found)
+    return False
 
 
 def write_header(folder: Path, header: Mapping[str, Any]) -> None:
@@ -260,7 +293,14 @@ class Writer:
         """Makes what was appended survive a power cut; raises OSError."""
         while self.unsynced:
             file = self.unsynced.pop(0)
-            for path in (file, file.parent):
+            try:
+                for path in (file, file.parent):
+                    sync_file(path)
+            except OSError:
+                self.unsynced.insert(0, file)
+                raise
+        if not self._named:  # first what the journal is of no use without
+            for path in (self.folder / HEADER, *self.folder.glob("env/*")):
                 sync_file(path)
         (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(self.fd)
         if not self._named:

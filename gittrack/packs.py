@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from gittrack.errors import GitFailed
-from gittrack.git import Git, sync_directory
+from gittrack.git import Git, sync_file, sync_name
 from gittrack.refname import Oid
 
 MARK = "gittrack "
@@ -79,7 +79,7 @@ def _merge(git: Git, packs: list[Path]) -> int:
     if size > RELEASE_BYTES:
         with contextlib.suppress(OSError):
             (folder / f"pack-{new}.keep").unlink()
-    sync_directory(folder)
+    sync_name(folder)
     return len(packs)
 
 
@@ -95,11 +95,13 @@ def _write_merged(git: Git, listing: bytes) -> tuple[str, int]:
         name = git.ask(*args, input=listing, settings=("core.fsync=all",)).decode().strip()
         size = Path(f"{private}/new-{name}.pack").stat().st_size
         if not (folder / f"pack-{name}.idx").exists():
-            (folder / f"pack-{name}.keep").write_text(keep_text("merged"), "ascii")
+            keep = folder / f"pack-{name}.keep"
+            keep.write_text(keep_text("merged"), "ascii")
+            sync_file(keep)
             for suffix in ("pack", "rev", "idx"):
                 with contextlib.suppress(FileNotFoundError):  # there is no .rev unless git writes them
                     Path(f"{private}/new-{name}.{suffix}").rename(folder / f"pack-{name}.{suffix}")
-            sync_directory(folder)
+            sync_name(folder)
     return name, size
 
 

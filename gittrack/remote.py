@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from gittrack import locks
 from gittrack.errors import NotFound, RemoteError
 from gittrack.git import Git, first_line
 from gittrack.refname import RUNS, Oid, mirror_prefix
@@ -102,7 +103,10 @@ def fetch(git: Git, remote: str, refspecs: Sequence[str]) -> None:
         "--quiet",
         "--no-recurse-submodules",
     )
-    done = git.run("fetch", *args, "--end-of-options", remote, *refspecs, settings=_NETWORK, env=_environment(git))
+    command = ("fetch", *args, "--end-of-options", remote, *refspecs)
+    done = git.run(*command, settings=_NETWORK, env=_environment(git))
+    if b".lock'" in done.stderr and locks.remove_abandoned(git.place.common_dir, [mirror_prefix(remote)]):
+        done = git.run(*command, settings=_NETWORK, env=_environment(git))
     if done.returncode:
         raise _failed("fetch from", remote, done.stderr)
 

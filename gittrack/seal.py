@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +54,7 @@ def _seal(git: Git, folder: Path, *, sign: bool) -> Run:
     for _ in range(20):
         earlier = _earlier(git, run, expected=live.header.get("tip"))
         if earlier is not None and earlier.seal == name:
+            git.sync_refs([run_ref(run)])  # whoever wrote it may have died before he did
             discard(git, live)
             return earlier
         with contextlib.suppress(RefMoved):
@@ -94,10 +94,7 @@ def discard(git: Git, live: journal.Live) -> None:
         with contextlib.suppress(OSError):
             folder.rename(home / folder.name)
             return
-    # The header goes first: without it the folder is nobody's run.
-    with contextlib.suppress(OSError):
-        (folder / journal.HEADER).unlink()
-    shutil.rmtree(folder, ignore_errors=True)
+    journal.remove(folder)
 
 
 def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None, *, sign: bool) -> Run:
@@ -147,11 +144,13 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
 
 
 def _drop_missing(made: Draft) -> None:
-    """Leaves out artifacts whose copy is gone or damaged, and counts them: the rest of the run is not held up."""
+    """Leaves out artifacts whose copy is gone or damaged, and counts them: the rest of the run is not held up.
+
+    Raises OSError if the disk does not tell: another time it may."""
     for path, source in list(made.sources.items()):
         try:
             whole = source.stat().st_size == made.artifacts[path].size
-        except OSError:
+        except FileNotFoundError:
             whole = False
         if not whole:
             del made.sources[path], made.artifacts[path]
@@ -338,6 +337,7 @@ def recover(git: Git, *, now: float, sign: bool = False) -> list[Run]:
     """Seals every run whose processes are all dead; returns those. What cannot be sealed stays for the next time."""
     sealed = []
     for folder in journal.live_folders(git.place.common_dir):
+        journal.remove_rest(folder, now=now)
         with contextlib.suppress(OSError, GittrackError, KeyError, TypeError, ValueError), _sole(folder) as sole:
             if sole and not is_written(folder, now=now):
                 sealed.append(_seal(git, folder, sign=sign))

@@ -17,7 +17,7 @@ from typing import Any
 from gittrack import capture, environment, exits, index, journal, query, redact, repo, seal, settings, store, values
 from gittrack.codec import manifest, yaml12
 from gittrack.draft import draft
-from gittrack.errors import GittrackError, NotFound, UsageError
+from gittrack.errors import DataRefused, GitFailed, GittrackError, NotFound, UsageError
 from gittrack.git import Git
 from gittrack.model import Code, Run
 from gittrack.pins import Pin
@@ -116,32 +116,53 @@ def _start(
     place = _open()
     if place is None:
         return _disabled(wanted, params)
-    attached = _attach(place, environ.get(RUN_VARIABLE), wanted, params)
+    attached, earlier = None, None
+    try:
+        attached = _attach(place, environ.get(RUN_VARIABLE), wanted, params)
+        earlier = _find_earlier(place, identifier, resume) if attached is None else None
+    except (OSError, GitFailed, DataRefused) as exc:
+        say(f"warning: a new run is recorded, for the one to go on with cannot be read ({_why(exc)})")
     if attached:
         return attached
-    earlier = _find_earlier(place, identifier, resume)
-    try:
-        run = _record(place, wanted, earlier=earlier, identifier=identifier)
-    except UsageError:
-        raise
-    except Exception as exc:  # noqa: BLE001 - training begins whatever happens here
-        why = exc.cause or exc.message if isinstance(exc, GittrackError) else getattr(exc, "strerror", None) or str(exc)
-        say(f"warning: nothing can be recorded in '{place.git.place.common_dir}' ({why})")
-        detached = _detached()
-        if detached is None:
-            return _disabled(wanted, params)
-        run = _record(detached, wanted, earlier=None, identifier=identifier)
+    run = _record_somewhere(place, wanted, earlier=earlier, identifier=identifier)
+    if run is None:
+        return _disabled(wanted, params)
     if params:
         run.log_params(params)
     return run
+
+
+def _record_somewhere(
+    place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, identifier: str | None
+) -> ActiveRun | None:
+    """Begins a run here or, where nothing can be written, in the user's data folder; None if there neither."""
+    try:
+        return _record(place, wanted, earlier=earlier, identifier=identifier)
+    except UsageError:
+        raise
+    except Exception as exc:  # noqa: BLE001 - training begins whatever happens here
+        say(f"warning: nothing can be recorded in '{place.git.place.common_dir}' ({_why(exc)})")
+    detached = _detached()
+    try:
+        return _record(detached, wanted, earlier=None, identifier=identifier) if detached else None
+    except Exception as exc:  # noqa: BLE001 - the same
+        say(f"warning: nothing is recorded ({_why(exc)})")
+        return None
+
+
+def _why(exc: Exception) -> str:
+    if isinstance(exc, GittrackError):
+        return exc.cause or exc.message
+    return getattr(exc, "strerror", None) or str(exc)
 
 
 def _open() -> Repo | None:
     """Returns the repository here, or the detached one in the user's data folder; None if neither can be had."""
     try:
         return repo.open_repo()
-    except GittrackError as exc:
-        _warn_once("detached", f"{exc.message}; the run is recorded without code in your data folder")
+    except (OSError, GittrackError) as exc:
+        what = exc.message if isinstance(exc, GittrackError) else f"the repository cannot be opened ({_why(exc)})"
+        _warn_once("detached", f"{what}; the run is recorded without code in your data folder")
         return _detached()
 
 
@@ -245,19 +266,27 @@ def _record(place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, iden
     now = time.time()
     command, hidden = redact.command(_command())
     live = create(place, wanted, command=command, now=now, identifier=identifier, earlier=earlier)
-    if earlier is None:
-        run = open_run(place, live)
-    else:
-        with place.git.objects() as objects:
-            detail = store.read_detail(objects, earlier.id, str(earlier.oid), oid_bytes=place.git.place.oid_bytes)
-            history, params = detail.history(), detail.params()
-        last = max(history.steps) + 1 if history and len(history.steps) else 0
-        run = ActiveRun(place, live, journal.read_header(live), resumed=True, next_step=last, params=params)
-        run.config.merge(params)
-        pin(run, place.git, journal.read_header(live))
-        say(f"run {earlier.name} goes on at step {last}")
+    try:
+        run = open_run(place, live) if earlier is None else _go_on(place, live, earlier)
+    except BaseException:  # a run is there whole or not at all
+        journal.remove(live)
+        raise
     if hidden:
         run.count(redacted=hidden)
+    return run
+
+
+def _go_on(place: Repo, folder: Path, earlier: Run) -> ActiveRun:
+    """Returns an earlier run in its new live folder, with what it had."""
+    header = journal.read_header(folder)
+    with place.git.objects() as objects:
+        detail = store.read_detail(objects, earlier.id, str(earlier.oid), oid_bytes=place.git.place.oid_bytes)
+        history, params = detail.history(), detail.params()
+    last = max(history.steps) + 1 if history and len(history.steps) else 0
+    run = ActiveRun(place, folder, header, resumed=True, next_step=last, params=params)
+    run.config.merge(params)
+    pin(run, place.git, header)
+    say(f"run {earlier.name} goes on at step {last}")
     return run
 
 
@@ -321,9 +350,13 @@ def create(
         raise UsageError(
             f"run '{run_id}' is being recorded already", hint="finish it first, or start a new one"
         ) from None
-    write_environment(place, folder, program=program)
-    if unlinked and (changes := capture.patch(git, code)):
-        (folder / "code.patch").write_bytes(changes)
+    try:
+        write_environment(place, folder, program=program)
+        if unlinked and (changes := capture.patch(git, code)):
+            (folder / "code.patch").write_bytes(changes)
+    except BaseException:  # a run is there whole or not at all
+        journal.remove(folder)
+        raise
     return folder
 
 

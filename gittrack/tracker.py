@@ -247,6 +247,7 @@ class ActiveRun(Recorder):
                 if self._note("artifact", **item, **about):
                     kept.append(item["path"])
         except GittrackError as exc:
+            self._counts["dropped"] = self._counts.get("dropped", 0) + 1
             for line in exc.lines():
                 say(line)
         except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
