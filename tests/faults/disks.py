@@ -1,21 +1,27 @@
-"""Disks that a test may do to as it likes: one that hangs, each mounted for as long as a test runs."""
+"""Disks that a test may do to as it likes: stop, cut the power of; each is there for as long as a test runs."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.gitcmd import TIMEOUT_SECONDS
+
+# FS_IOC_SHUTDOWN of linux/fs.h: the file system drops all that it has not written, and answers nobody any more.
+SHUTDOWN = 0x8004587D
+CUTS = {"metadata": 1, "nothing": 2}  # what is still written of the file system's own journal
 
 
 def need(*tools: str) -> None:
@@ -81,3 +87,55 @@ def hanging_disk(tmp_path: Path) -> Iterator[HangingDisk]:
             disk.server.kill()
             disk.server.wait()
         subprocess.run(["umount", "--lazy", target], stderr=subprocess.DEVNULL, check=False)
+
+
+@dataclass(frozen=True)
+class LoopDisk:
+    """A folder on an ext4 file system in a file, whose power can be cut."""
+
+    path: Path
+    image: Path
+
+    def mount(self) -> None:
+        """Mounts it, after the file system has mended itself from its own journal."""
+        mounted = subprocess.run(
+            ["mount", "-o", "loop", self.image, self.path], capture_output=True, text=True, check=False
+        )
+        if mounted.returncode:
+            pytest.skip(f"this machine mounts no loop device ({mounted.stderr.strip()})")
+
+    def cut(self, how: str) -> None:
+        """Cuts the power: what was not synced is gone; with `metadata`, only data is, and names are there."""
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(folder, SHUTDOWN, struct.pack("I", CUTS[how]))
+        finally:
+            os.close(folder)
+
+    def unmount(self) -> None:
+        """Unmounts it, as soon as the killed processes on it are gone."""
+        for _ in range(500):
+            if subprocess.run(["umount", self.path], stderr=subprocess.DEVNULL, check=False).returncode == 0:
+                return
+            time.sleep(0.01)
+        raise AssertionError(f"{self.path} is still in use")
+
+
+@contextmanager
+def loop_disk(tmp_path: Path) -> Iterator[LoopDisk]:
+    """Makes and mounts a small disk."""
+    need("mkfs.ext4")
+    disk = LoopDisk(tmp_path / "disk", tmp_path / "image")
+    disk.path.mkdir()
+    with disk.image.open("wb") as file:
+        file.truncate(256 * 1024 * 1024)
+    environ = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"}
+    subprocess.run(["mkfs.ext4", "-q", "-F", disk.image], env=environ, check=True)
+    disk.mount()
+    try:
+        yield disk
+    finally:
+        with suppress(AssertionError):
+            if disk.path.is_mount():
+                disk.unmount()
+        subprocess.run(["umount", "--lazy", disk.path], stderr=subprocess.DEVNULL, check=False)
