@@ -16,6 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from gittrack.console import console
 from gittrack.outcome import how_it_ended
 from gittrack.tracker import active
 
@@ -84,6 +85,7 @@ def _finish_all() -> None:
     end = how_the_program_ended()
     for run in reversed(list(active)):
         run.finish(**end)
+    console.close()
 
 
 def _on_signal(number: int, _frame: FrameType | None) -> None:
@@ -91,6 +93,7 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_IGN)
     for run in reversed(list(active)):
         run.finish(status="interrupted", signal=signal.Signals(number).name)
+    console.close()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 

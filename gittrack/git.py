@@ -124,6 +124,10 @@ class Git:
         if place.work_tree:
             self.environ["GIT_WORK_TREE"] = str(place.work_tree)
 
+    def command(self, *args: str, settings: Sequence[str] = ()) -> list[str]:
+        """Returns the command line of a git that runs nobody's hooks and starts nothing in the background."""
+        return [GIT, *_PREFIX, *(part for setting in settings for part in ("-c", setting)), *args]
+
     def run(
         self,
         *args: str,
@@ -133,10 +137,9 @@ class Git:
         cwd: Path | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         """Runs git and returns what it answered, whatever its exit code."""
-        extra = [part for setting in settings for part in ("-c", setting)]
         try:
             return subprocess.run(
-                [GIT, *_PREFIX, *extra, *args],
+                self.command(*args, settings=settings),
                 input=input,
                 stdin=subprocess.DEVNULL if input is None else None,
                 env={**self.environ, **(env or {})},

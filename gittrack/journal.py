@@ -6,6 +6,8 @@ reader stops at the first torn frame. This file knows nothing of git; `store.sea
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import json
 import os
 import threading
@@ -25,6 +27,7 @@ SYNC_SECONDS = 0.5  # P2 promises one second
 BEAT_SECONDS = 30
 SILENT_SECONDS = 600  # a process on another host that was silent for so long is dead
 HEADER = "run.json"
+_CHUNK = 1024 * 1024
 MAX_HEADER = 64 * 1024 * 1024
 
 
@@ -51,7 +54,7 @@ def process_identity() -> dict[str, Any]:
         "boot": _read("/proc/sys/kernel/random/boot_id"),
         "space": _link("/proc/self/ns/pid"),
         "pid": os.getpid(),
-        "start": _start_time(os.getpid()),
+        "start": start_time(os.getpid()),
     }
 
 
@@ -69,7 +72,7 @@ def _link(path: str) -> str | None:
         return None
 
 
-def _start_time(pid: int) -> int | None:
+def start_time(pid: int) -> int | None:
     """Returns when a process began, in clock ticks since boot, or None if it is gone (or there is no /proc)."""
     stat = _read(f"/proc/{pid}/stat")
     if stat is None:
@@ -78,24 +81,38 @@ def _start_time(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
+def start_seconds() -> float:
+    """Returns when this process began, in Unix seconds; 0 where the system does not say."""
+    start, since = start_time(os.getpid()), _read("/proc/uptime")
+    if start is None or since is None:
+        return 0.0
+    return time.time() - float(since.split()[0]) + start / os.sysconf("SC_CLK_TCK") - 0.02
+
+
 def is_dead(process: Mapping[str, Any], *, touched: float, now: float) -> bool:
     """Tells whether a process can write no more.
 
     Exact on the same host; on another, after ten minutes without a heartbeat (`touched`, Unix seconds)."""
+    known = is_gone(process)
+    return now - touched > SILENT_SECONDS if known is None else known
+
+
+def is_gone(process: Mapping[str, Any]) -> bool | None:
+    """Tells whether a process is no more; None if it runs where we cannot see it."""
     if process.get("detached"):
         return False
     here = process_identity()
     if process.get("host") != here["host"]:
-        return now - touched > SILENT_SECONDS
+        return None
     if process.get("boot") != here["boot"]:
         return True
     if process.get("space") != here["space"]:
-        return now - touched > SILENT_SECONDS
+        return None
     pid = process.get("pid")
     if not isinstance(pid, int):
         return True
     if here["start"] is not None:
-        return _start_time(pid) != process.get("start")
+        return start_time(pid) != process.get("start")
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -110,10 +127,15 @@ def live_root(common_dir: Path) -> Path:
     return common_dir / "gittrack" / "live"
 
 
-def live_folders(common_dir: Path) -> list[Path]:
-    """Returns the live folders, oldest first."""
+def sealed_root(common_dir: Path) -> Path:
+    """Returns the folder of runs that were sealed while a process that we cannot see may still write to them."""
+    return common_dir / "gittrack" / "sealed"
+
+
+def run_folders(root: Path) -> list[Path]:
+    """Returns the folders of runs below `live_root` or `sealed_root`, oldest first."""
     try:
-        found = [path for path in live_root(common_dir).iterdir() if is_run_id(path.name)]
+        found = [path for path in root.iterdir() if is_run_id(path.name)]
     except OSError:
         return []
     with contextlib.suppress(OSError):
@@ -139,26 +161,6 @@ def remove(folder: Path) -> None:
     with contextlib.suppress(OSError):
         (folder / HEADER).unlink()
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def remove_rest(folder: Path, *, now: float) -> None:
-    """Removes what is left of a run where nothing happens any more: of a removal that was killed, or of a beginning.
-
-    A power cut in the first half second of a run leaves an empty header and nothing beside it."""
-    with contextlib.suppress(OSError):
-        if now - folder.stat().st_mtime > SILENT_SECONDS and _is_rest(folder):
-            remove(folder)
-
-
-def _is_rest(folder: Path) -> bool:
-    try:
-        read_header(folder)
-    except FileNotFoundError:
-        return True
-    except DataRefused:
-        found = [frame.decode(path.read_bytes()) for path in folder.glob("*.journal")]
-        return not any(item.points or item.notes for item in found)
-    return False
 
 
 def write_header(folder: Path, header: Mapping[str, Any]) -> None:
@@ -187,9 +189,9 @@ def read(folder: Path) -> Live:
     header = read_header(folder)
     journals, sizes, touched = {}, {}, 0.0
     for path in sorted(folder.glob("*.journal"), key=lambda path: (len(path.name), path.name)):
-        raw = path.read_bytes()
-        journals[path.name] = frame.decode(raw)
-        sizes[path.name] = len(raw)
+        with path.open("rb", buffering=0) as file:
+            journals[path.name] = frame.decode(iter(functools.partial(file.read, _CHUNK), b""))
+        sizes[path.name] = journals[path.name].size
         touched = max(touched, path.stat().st_mtime)
     return Live(folder, header, journals, sizes, touched or (folder / HEADER).stat().st_mtime)
 
@@ -205,6 +207,13 @@ def read_heads(folder: Path) -> Live:
         sizes[path.name] = status.st_size
         touched = max(touched, status.st_mtime)
     return Live(folder, header, journals, sizes, touched or (folder / HEADER).stat().st_mtime)
+
+
+def seal_name(live: Live) -> str:
+    """Returns what names these journals at this length (docs/format.md, chapter 12)."""
+    lines = sorted(f"{name} {size}\n" for name, size in live.sizes.items())
+    created = f"{live.header['created']}\n"
+    return hashlib.sha256("".join([created, *lines]).encode()).hexdigest()[:16]
 
 
 def is_closed(path: Path) -> bool:
@@ -233,7 +242,8 @@ class Writer:
     `append` is one write: when it returns, the bytes survive the death of the process. A side thread syncs them to
     the disk within a second. Errors of the disk come out of `append` as OSError; the caller counts them."""
 
-    def __init__(self, folder: Path, *, rank: int | None = None, shared: bool = False) -> None:
+    def __init__(self, folder: Path, *, shared: bool = False, about: Mapping[str, Any] | None = None) -> None:
+        """about: what the header says besides the process: `rank`, and `ends` if it will note how it ended."""
         self.folder = folder
         self.fd = -1
         self.unsynced: list[Path] = []  # files that a note will name
@@ -241,7 +251,7 @@ class Writer:
             self._join()
         else:
             self._create()
-            self.append(frame.encode_json(b"H", process_identity() | ({"rank": rank} if rank is not None else {})))
+            self.append(frame.encode_json(b"H", {**process_identity(), **(about or {})}))
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._named = False

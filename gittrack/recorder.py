@@ -19,6 +19,7 @@ from typing import Any, TypeVar, cast
 
 from gittrack import journal, values
 from gittrack.codec import frame
+from gittrack.model import SYSTEM
 from gittrack.outcome import describe_error
 from gittrack.terminal import printable
 
@@ -67,8 +68,18 @@ class _Schema:
 class Recorder:
     """One process's writing to one run; safe to use from several threads."""
 
-    def __init__(self, folder: Path, *, label: str, shared: bool, first_schema: int, next_step: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        label: str,
+        shared: bool,
+        first_schema: int,
+        next_step: int,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = folder
+        self._about = dict(about or {})  # what the journal's header says of this process
         self.label = label
         self._shared = shared
         self._lock = threading.RLock()
@@ -88,7 +99,7 @@ class Recorder:
 
     def _open(self) -> None:
         try:
-            self._writer = journal.Writer(self.folder, shared=self._shared)
+            self._writer = journal.Writer(self.folder, shared=self._shared, about=self._about)
         except OSError as exc:
             self._say_once("open", f"warning: cannot write to '{self.folder}' ({exc.strerror})")
 
@@ -288,7 +299,7 @@ class Recorder:
         found = dict(self._earlier)
         for schema in sorted(self._schemas.values(), key=lambda schema: schema.order):
             found.update(zip(schema.names, schema.last, strict=False))
-        return found
+        return {name: value for name, value in found.items() if not name.startswith(SYSTEM)}
 
     def _event(self, now: float, key: str, value: Any, step: int | None, kind: str = "text") -> dict[str, Any]:
         plain, _ = self._plain(value, key)
@@ -302,6 +313,13 @@ class Recorder:
             self._say_once(f"lossy:{where}", f"warning: '{where}' {why}" if where else f"warning: a value {why}")
 
         return values.plain(value, lossy=note, path=path), lossy
+
+    @harmless
+    def log_system(self, sample: Mapping[str, float]) -> None:
+        """Records what the machine does, at the step that was logged last; the next step stays what it was."""
+        with self._lock:
+            if not self._done:
+                self._put_points(time.time(), max(0, self._step - 1), dict(sample))
 
     def flush(self) -> None:
         """Returns when all that was logged survives a power cut."""

@@ -14,21 +14,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gittrack import capture, environment, exits, index, journal, query, redact, repo, seal, settings, store, values
+from gittrack import (
+    capture,
+    environment,
+    exits,
+    joining,
+    journal,
+    ranks,
+    redact,
+    repo,
+    settings,
+    store,
+    values,
+)
 from gittrack.codec import manifest, yaml12
+from gittrack.console import console
 from gittrack.draft import draft
-from gittrack.errors import DataRefused, GitFailed, GittrackError, NotFound, UsageError
+from gittrack.errors import DataRefused, GitFailed, GittrackError, UsageError
 from gittrack.git import Git
 from gittrack.model import Code, Run
 from gittrack.pins import Pin
 from gittrack.recorder import say
-from gittrack.refname import RunId, is_run_id, run_id_for, run_ref
+from gittrack.refname import RunId, run_ref
 from gittrack.repo import Repo
+from gittrack.resume import as_run_id, find_earlier, job_name
 from gittrack.tracker import ActiveRun, active
 from gittrack.version import VERSION
 from gittrack.views import read_params
 
-RUN_VARIABLE = "GITTRACK_RUN"
 _KNOWN_ELSEWHERE = frozenset(
     (
         "settings config_exclude_keys config_include_keys allow_val_change save_code tensorboard sync_tensorboard "
@@ -36,7 +49,7 @@ _KNOWN_ELSEWHERE = frozenset(
     ).split()
 )
 _said: set[str] = set()
-_attached: set[str] = set()
+_turns: list[int] = []
 _machine: dict[str, Any] = {}
 
 
@@ -116,14 +129,23 @@ def _start(
     place = _open()
     if place is None:
         return _disabled(wanted, params)
-    attached, earlier = None, None
+    rank = _rank(environ)
     try:
-        attached = _attach(place, environ.get(RUN_VARIABLE), wanted, params)
-        earlier = _find_earlier(place, identifier, resume) if attached is None else None
+        named = joining.named_run(place, wanted)
+        if named:
+            return _attach(place, named, wanted, params, rank=rank)
+    except (OSError, GitFailed, DataRefused) as exc:
+        say(f"warning: a new run is recorded, for the one that is open cannot be written to ({_why(exc)})")
+    policy = place.settings.choice("ranks", "all", "first", "each")
+    if rank and policy != "each":
+        if rank.number:
+            return _beside_the_first(place, rank, params, records=policy == "all")
+        wanted |= {"launch": rank.launch, "rank": rank.number} if policy == "all" else {}
+    earlier = None
+    try:
+        earlier = find_earlier(place, identifier, resume, command=_command_text(), job=job_name(environ))
     except (OSError, GitFailed, DataRefused) as exc:
         say(f"warning: a new run is recorded, for the one to go on with cannot be read ({_why(exc)})")
-    if attached:
-        return attached
     run = _record_somewhere(place, wanted, earlier=earlier, identifier=identifier)
     if run is None:
         return _disabled(wanted, params)
@@ -156,14 +178,67 @@ def _why(exc: Exception) -> str:
     return getattr(exc, "strerror", None) or str(exc)
 
 
+def _rank(environ: Mapping[str, str]) -> ranks.Rank | None:
+    """Returns which process of a distributed training this is, if it is one."""
+    if not any(name in environ for name in ranks.VARIABLES):
+        return None
+    _turns.append(len(_turns))
+    parent = ranks.parent_process(journal.start_time(os.getppid()))
+    return ranks.read_rank(environ, parent=parent, turn=_turns[-1])
+
+
+def _attach(
+    place: Repo, named: str, wanted: Mapping[str, Any], params: Mapping[str, Any], *, rank: ranks.Rank | None
+) -> ActiveRun:
+    """Returns the run that `git track run` or `start` opened around this process, to write into."""
+    folder = journal.live_root(place.git.place.common_dir) / named
+    run = joining.attach(place, folder, about={"rank": rank.number} if rank else {})
+    if not rank or rank.number == 0:
+        with contextlib.suppress(OSError):
+            write_environment(place, folder)  # this process is what is recorded, not the command around it
+        for key in ("name", "notes", "group"):
+            if wanted[key]:
+                setattr(run, key, wanted[key])
+        if wanted["tags"]:
+            run.tags = tuple({*run.tags, *wanted["tags"]})
+    if params:
+        run.log_params(params)
+    return run
+
+
+def _beside_the_first(place: Repo, rank: ranks.Rank, params: Mapping[str, Any], *, records: bool) -> ActiveRun:
+    """Returns the run of the first rank, to write beside it; one that records nothing where that is not wanted."""
+    places = [place]
+    with contextlib.suppress(OSError, GittrackError):  # where the first went if it cannot write here
+        places.append(repo.detached_repo())
+    while records:
+        found = joining.wait_for_first(places, rank)
+        if found is None:
+            break
+        if isinstance(found, tuple):  # the first has ended; this is a late part of its run
+            begun = {"launch": rank.launch, "rank": rank.number, "first_step": 0}
+            try:
+                found = _record(found[0], begun, earlier=found[1], identifier=None)
+            except UsageError:  # another late one was faster
+                continue
+        else:
+            found.start_sampling(local_rank=rank.local)
+        if params:
+            found.log_params(params)
+        return found
+    return _disabled({}, params)
+
+
 def _open() -> Repo | None:
     """Returns the repository here, or the detached one in the user's data folder; None if neither can be had."""
     try:
-        return repo.open_repo()
+        found = repo.open_repo()
+        found.settings  # noqa: B018 - read now, where it is known what to do if they cannot be read
     except (OSError, GittrackError) as exc:
         what = exc.message if isinstance(exc, GittrackError) else f"the repository cannot be opened ({_why(exc)})"
         _warn_once("detached", f"{what}; the run is recorded without code in your data folder")
         return _detached()
+    return found
 
 
 def _detached() -> Repo | None:
@@ -194,68 +269,14 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _attach(place: Repo, run: str | None, wanted: dict[str, Any], params: Mapping[str, Any]) -> ActiveRun | None:
-    """Returns the run that `git track run` or `start` opened around this process, to write into; None if there is none.
-
-    The first `init` of a process writes into that run; later ones start runs that belong to it."""
-    if not run or not is_run_id(run):
-        return None
-    folder = journal.live_root(place.git.place.common_dir) / run
-    try:
-        header = journal.read_header(folder)
-    except (OSError, GittrackError):
-        _warn_once("attach", f"run '{run}' in {RUN_VARIABLE} is not open any more; a new one is recorded")
-        return None
-    if run in _attached:
-        wanted["parent"] = wanted["parent"] or run
-        return None
-    _attached.add(run)
-    known = draft(journal.read(folder)).params
-    with contextlib.suppress(OSError):
-        write_environment(place, folder)  # this process is what is recorded, not the command around it
-    found = ActiveRun(place, folder, header, attached=True, params=known)
-    found.config.merge(known)
-    for key in ("name", "notes", "group"):
-        if wanted[key]:
-            setattr(found, key, wanted[key])
-    if wanted["tags"]:
-        found.tags = tuple({*found.tags, *wanted["tags"]})
-    if params:
-        found.log_params(params)
-    return found
-
-
-# Resuming -----------------------------------------------------------------------------------------------------------
-
-
-def _find_earlier(place: Repo, identifier: str | None, resume: Any) -> Run | None:
-    """Returns the run to go on with, or None to start a new one; raises NotFound if one was demanded."""
-    if resume in (None, False, "never", ""):
-        return None
-    seal.recover(place.git, now=time.time(), sign=place.sign)
-    runs = [run for run in index.read(place.git).runs if run.status != "running"]
-    if identifier:
-        chosen = _as_run_id(identifier)
-        found = next((run for run in runs if run.id == chosen), None)
-    elif resume in (True, "auto", "allow", "must"):
-        command, _ = redact.command(_command())
-        same = store.command_text(command)
-        found = next((r for r in runs if r.status in ("crashed", "interrupted") and r.command == same), None)
-    else:
-        return query.find(str(resume), runs, commit=place.git.resolve).run
-    if found is None and resume == "must":
-        raise NotFound("there is no run to resume", hint="leave out resume='must' to start a new one")
-    return found
-
-
-def _as_run_id(identifier: str) -> RunId:
-    return RunId(identifier) if is_run_id(identifier) else run_id_for(identifier)
-
-
 def _command() -> list[str]:
     """Returns the command line of this process, with the interpreter's options."""
     original = list(getattr(sys, "orig_argv", None) or sys.argv)
     return [os.path.basename(original[0]), *original[1:]] if original else []
+
+
+def _command_text() -> str:
+    return store.command_text(redact.command(_command())[0])
 
 
 # Recording ----------------------------------------------------------------------------------------------------------
@@ -263,30 +284,41 @@ def _command() -> list[str]:
 
 def _record(place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, identifier: str | None) -> ActiveRun:
     """Makes the live folder of a new run, or of one that goes on, and returns the run."""
+    heard = place.settings.switch("output") and not wanted.get("rank")
+    if heard:
+        console.prepare()  # it gets ready while the code is captured
     now = time.time()
     command, hidden = redact.command(_command())
+    params: dict[str, Any] = {}
+    if earlier is not None:
+        with place.git.objects() as objects:
+            detail = store.read_detail(objects, earlier.id, str(earlier.oid), oid_bytes=place.git.place.oid_bytes)
+            history, params = detail.history(), detail.params()
+        wanted = {"first_step": max(history.steps) + 1 if history and len(history.steps) else 0, **wanted}
     live = create(place, wanted, command=command, now=now, identifier=identifier, earlier=earlier)
     try:
-        run = open_run(place, live) if earlier is None else _go_on(place, live, earlier)
+        if "launch" in wanted:
+            joining.announce(place, wanted["launch"], RunId(live.name))
+        if earlier is None:
+            run = open_run(place, live)
+        else:
+            header = journal.read_header(live)
+            run = ActiveRun(
+                place, live, header, resumed=True, next_step=header["first_step"], params=params, about=_about(header)
+            )
+            run.config.merge(params)
+            pin(run, place.git, header)
+            if not header.get("rank"):
+                say(f"run {earlier.name} goes on at step {header['first_step']}")
     except BaseException:  # a run is there whole or not at all
         journal.remove(live)
         raise
     if hidden:
         run.count(redacted=hidden)
-    return run
-
-
-def _go_on(place: Repo, folder: Path, earlier: Run) -> ActiveRun:
-    """Returns an earlier run in its new live folder, with what it had."""
-    header = journal.read_header(folder)
-    with place.git.objects() as objects:
-        detail = store.read_detail(objects, earlier.id, str(earlier.oid), oid_bytes=place.git.place.oid_bytes)
-        history, params = detail.history(), detail.params()
-    last = max(history.steps) + 1 if history and len(history.steps) else 0
-    run = ActiveRun(place, folder, header, resumed=True, next_step=last, params=params)
-    run.config.merge(params)
-    pin(run, place.git, header)
-    say(f"run {earlier.name} goes on at step {last}")
+    if heard:
+        console.begin(run.folder)
+    if not wanted.get("parent"):
+        run.start_sampling(local_rank=wanted.get("rank", 0))
     return run
 
 
@@ -294,7 +326,7 @@ def open_run(place: Repo, folder: Path, *, shared: bool = False) -> ActiveRun:
     """Returns the run in a live folder, to write to; shared: several processes write to one journal, a call each."""
     header = journal.read_header(folder)
     if not shared:
-        run = ActiveRun(place, folder, header)
+        run = ActiveRun(place, folder, header, about=_about(header))
         pin(run, place.git, header)
         return run
     so_far = draft(journal.read(folder))
@@ -340,6 +372,7 @@ def create(
         "code_time": git.commit_time(code.exact) if code.exact else 0,
         "process": {"detached": True} if detached else journal.process_identity(),
         "tip": earlier.oid if earlier else None,
+        "job": job_name(place.git.environ),
     }
     unlinked = place.settings.choice("code", "parent", "none") == "none"
     if unlinked:
@@ -358,6 +391,10 @@ def create(
         journal.remove(folder)
         raise
     return folder
+
+
+def _about(header: Mapping[str, Any]) -> dict[str, Any]:
+    return {"rank": header["rank"]} if "rank" in header else {}
 
 
 def pin(run: ActiveRun, git: Git, header: Mapping[str, Any]) -> None:
@@ -382,7 +419,7 @@ def _capture(place: Repo) -> Code:
 def _free_id(place: Repo, identifier: str | None) -> RunId:
     if identifier is None:
         return repo.new_id()
-    wanted = _as_run_id(identifier)
+    wanted = as_run_id(identifier)
     if place.git.resolve(run_ref(wanted)) or (journal.live_root(place.git.place.common_dir) / wanted).exists():
         say(f"warning: run '{identifier}' exists already and resume was not given; a new id is used")
         return repo.new_id()

@@ -6,15 +6,17 @@ are hostile until read: one that breaks the format stays in the mirror and is na
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gittrack import remote, store
+from gittrack.answers import Answer
 from gittrack.codec import record
-from gittrack.errors import DataRefused, GitFailed, GittrackError
+from gittrack.errors import DataRefused, GitFailed, GittrackError, RemoteError
 from gittrack.git import Git, Objects, RefMoved, Update
 from gittrack.model import Code, fold
 from gittrack.refname import LOCAL, RUNS, Oid, RunId, mirror_prefix, run_of, run_ref
+from gittrack.transfer import Progress
 
 _ATTEMPTS = 5
 
@@ -31,11 +33,12 @@ class Integrated:
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What a push did: the remote's answer for each run."""
+    """What a push did: the remote's answer for each run, and the error that ended it before it had them all."""
 
     taken: tuple[RunId, ...] = ()
     refused: tuple[tuple[RunId, str], ...] = ()
     joined: tuple[RunId, ...] = ()
+    broken: RemoteError | None = None
 
 
 def _mirrors(git: Git) -> dict[RunId, list[Oid]]:
@@ -184,27 +187,32 @@ def _has_more(git: Git, tip: Oid, there: Oid) -> bool:
         return True
 
 
-def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]]) -> Pushed:
+def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]], *, progress: Progress | None = None) -> Pushed:
     """Pushes runs to a remote; one that the remote has in another version is fetched, joined and pushed again.
 
-    Raises RemoteError if the remote cannot be reached. What is `taken` was answered for by the remote."""
+    Raises RemoteError if the remote answered for none. What is `taken` was answered for by the remote."""
     taken: list[RunId] = []
     refused: list[tuple[RunId, str]] = []
     joined: list[RunId] = []
     pending = dict(runs)
-    for attempt in range(_ATTEMPTS):
-        if not pending:
-            break
-        answers = remote.push(git, name, [(oid, run_ref(run)) for run, oid in pending.items()])
-        accepted = {run: pending[run] for answer in answers if answer.taken and (run := run_of(answer.ref))}
-        _remember(git, name, accepted)
-        taken += accepted
-        moved = [run for answer in answers if answer.moved and (run := run_of(answer.ref))]
-        refused += [(run, a.reason) for a in answers if not a.taken and not a.moved and (run := run_of(a.ref))]
-        pending = {}
-        if moved and attempt + 1 < _ATTEMPTS:
+    try:
+        for attempt in range(_ATTEMPTS):
+            moved: list[RunId] = []
+            for run, answer in _push_in_parts(git, name, pending, progress=progress):
+                if answer.taken:
+                    taken.append(run)
+                elif answer.moved:
+                    moved.append(run)
+                else:
+                    refused.append((run, answer.reason))
+            pending = {}
+            if not moved:
+                break
+            if attempt + 1 == _ATTEMPTS:
+                refused += [(run, "the remote keeps changing it") for run in moved]
+                break
             prefix = mirror_prefix(name)
-            remote.fetch(git, name, [f"+{run_ref(run)}:{prefix}{run}" for run in moved])
+            remote.fetch(git, name, [f"+{run_ref(run)}:{prefix}{run}" for run in moved], progress=progress)
             outcome = integrate(git)
             bad = {run for run in moved if any(run in str(error) for error in outcome.refused)}
             refused += [(run, "the remote's version is refused") for run in moved if run in bad]
@@ -213,9 +221,23 @@ def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]]) -> Pushed:
             again = dict(unpushed(git, name))
             pending = {run: again[run] for run in moved if run in again and run not in bad}
             taken += [run for run in moved if run not in again]
-        else:
-            refused += [(run, "the remote keeps changing it") for run in moved]
+    except RemoteError as exc:
+        if not (taken or refused or joined):
+            raise
+        return Pushed(tuple(taken), tuple(refused), tuple(joined), broken=exc)
     return Pushed(tuple(taken), tuple(refused), tuple(joined))
+
+
+def _push_in_parts(
+    git: Git, name: str, pending: Mapping[RunId, Oid], *, progress: Progress | None
+) -> Iterator[tuple[RunId, Answer]]:
+    """Pushes some runs at a time and yields the remote's answers, each part after it was written down."""
+    runs = list(pending.items())
+    for at in range(0, len(runs), remote.REFS_PER_PUSH):
+        part = {run_ref(run): (run, oid) for run, oid in runs[at : at + remote.REFS_PER_PUSH]}
+        answers = remote.push(git, name, [(oid, ref) for ref, (_, oid) in part.items()], progress=progress)
+        _remember(git, name, dict(part[answer.ref] for answer in answers if answer.taken))
+        yield from ((part[answer.ref][0], answer) for answer in answers)
 
 
 def _join_for_push(git: Git, run: RunId, prefix: str) -> bool:
@@ -242,9 +264,9 @@ def _remember(git: Git, name: str, accepted: Mapping[RunId, Oid]) -> None:
         git.update_refs([update for update in updates if update.new != update.old], durable=False)
 
 
-def pull(git: Git, name: str) -> Integrated:
+def pull(git: Git, name: str, *, progress: Progress | None = None) -> Integrated:
     """Fetches all runs of a remote and takes them in; raises RemoteError."""
-    remote.fetch_runs(git, name)
+    remote.fetch_runs(git, name, progress=progress)
     return integrate(git)
 
 

@@ -125,14 +125,14 @@ def _is_utf8(raw: bytes) -> bool:
 def encode_pack(objects: Iterable[Object], *, algorithm: str) -> bytes:
     """Returns a pack (git's pack format, version 2) of whole objects, each once."""
     unique = {item.oid: item for item in objects}
+    digest = hashlib.new(algorithm, usedforsecurity=False)
     parts = [b"PACK" + struct.pack(">II", 2, len(unique))]
     for item in unique.values():
-        parts += (
-            _pack_header(_PACK_TYPES[item.kind], len(item.body)),
-            zlib.compress(item.body, 6 if len(item.body) < 1 << 16 else 1),
-        )
-    pack = b"".join(parts)
-    return pack + hashlib.new(algorithm, pack, usedforsecurity=False).digest()
+        level = 6 if len(item.body) < 1 << 16 else 1
+        parts += (_pack_header(_PACK_TYPES[item.kind], len(item.body)), zlib.compress(item.body, level))
+    for part in parts:
+        digest.update(part)
+    return b"".join([*parts, digest.digest()])
 
 
 def _pack_header(kind: int, size: int) -> bytes:

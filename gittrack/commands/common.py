@@ -146,6 +146,11 @@ def colour_option(function: F) -> F:
     )(function)
 
 
+def quiet_option(function: F) -> F:
+    """Adds `--quiet`."""
+    return click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")(function)
+
+
 def require_commit(run: Run) -> Run:
     """Returns the run if it has a commit; raises GittrackError if it is still being recorded."""
     if is_live(run):

@@ -10,7 +10,7 @@ import click
 from gittrack import forms, output, query
 from gittrack.commands import common
 from gittrack.errors import UsageError
-from gittrack.model import Run
+from gittrack.model import SYSTEM, Run
 from gittrack.terminal import printable, printable_lines
 
 MAX_COLUMNS = 6  # of metrics, and of params; --columns and the machine forms have all
@@ -138,7 +138,7 @@ def _metrics(runs: Sequence[Run]) -> list[str]:
         for name, metric in run.metrics.items():
             if metric.goal or name not in goals:
                 goals[name] = metric.goal is not None
-    return sorted((name for name in goals if not name.startswith("system/")), key=lambda name: (not goals[name], name))
+    return sorted((name for name in goals if not name.startswith(SYSTEM)), key=lambda name: (not goals[name], name))
 
 
 def _shown(run: Run, name: str) -> float | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from gittrack import child, output, redact, repo, start
+from gittrack import child, joining, output, printed, redact, repo, start
 from gittrack.codec import metricfile, yaml12
 from gittrack.commands import common
 from gittrack.commands.tag import check_tag
@@ -74,7 +74,7 @@ def command(
 def begin(place: repo.Repo, wanted: dict[str, Any], command: tuple[str, ...], *, detached: bool = False) -> ActiveRun:
     """Starts a run around a command (or, detached, around nothing) and returns it."""
     environ = place.git.environ
-    outer = environ.get(start.RUN_VARIABLE)
+    outer = environ.get(joining.RUN_VARIABLE)
     wanted = {**wanted, "parent": outer or None}
     clean, hidden = redact.command(command)
     program = shutil.which(command[0]) or command[0] if command else None
@@ -102,20 +102,18 @@ def _record(
     mask: set[signal.Signals],
 ) -> int:
     before = {file: _stamp(Path(file)) for file in metric_files}
-    log = child.Log(run.folder / "output.log")
-    env = {**os.environ, start.RUN_VARIABLE: run.id}
+    log = printed.Log(run.folder)
+    env = {**os.environ, joining.RUN_VARIABLE: run.id}
     sys.stdout.flush()
     try:
-        ended = child.run(command, env=env, log=log, started=lambda _pid: run.start_syncing(), mask=mask)
+        ended = child.run(command, env=env, log=log, started=lambda _pid: _started(run), mask=mask)
     except child.NotStarted as exc:
         log.close()
         run.finish(exit_code=exc.exit_code, quiet=True, status="failed", error=f"could not be started: {exc.reason}")
         output.warn(f"error: cannot run '{command[0]}'")
         output.warn(f"cause: {exc.reason}")
         return exc.exit_code
-    hidden = log.close()
-    if hidden:
-        run.count(redacted=hidden)
+    log.close()
     for file in metric_files:
         _read_metrics(run, Path(file), before[file])
     for path in artifacts:
@@ -124,6 +122,12 @@ def _record(
     run.finish(exit_code=ended.exit_code, quiet=True, status=ended.status, **end)
     output.warn(f"gittrack: run {run.name} ({run.id}) {ended.status}")
     return ended.code_for_shell
+
+
+def _started(run: ActiveRun) -> None:
+    """Starts what goes on beside the command; before, these threads would have taken its signals."""
+    run.start_syncing()
+    run.start_sampling()
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ import click
 from gittrack import forms, output, remote, sync
 from gittrack.commands import common
 from gittrack.errors import NotFound
-from gittrack.model import Run
+from gittrack.model import SYSTEM, Run
 from gittrack.terminal import printable
 
 
@@ -58,7 +58,8 @@ def command(as_json: str | None, colour: str | None) -> None:
 
 def _line(screen: output.Screen, run: Run) -> str:
     colour = output.STATUS_COLOURS.get(run.status, "")
-    metrics = [f"{printable(name)} {output.number(metric.last)}" for name, metric in list(run.metrics.items())[:3]]
+    results = [(name, metric) for name, metric in run.metrics.items() if not name.startswith(SYSTEM)]
+    metrics = [f"{printable(name)} {output.number(metric.last)}" for name, metric in results[:3]]
     status = "deleted" if run.deleted else run.status
     parts = [
         screen.paint(common.short(run), output.YELLOW),
