@@ -282,10 +282,11 @@ class Writer:
             done += os.write(self.fd, data[done:])
 
     def start_syncing(self) -> None:
-        """Starts the side thread; idempotent."""
+        """Starts the side thread; idempotent. Raises RuntimeError if the system has none left."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._keep_synced, name="gittrack-sync", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._keep_synced, name="gittrack-sync", daemon=True)
+            thread.start()
+            self._thread = thread
 
     def _keep_synced(self) -> None:
         beat = size = 0.0

@@ -334,4 +334,7 @@ class Recorder:
     def start_syncing(self) -> None:
         """Starts the side thread that makes points survive a power cut."""
         if self._writer:
-            self._writer.start_syncing()
+            try:
+                self._writer.start_syncing()
+            except RuntimeError as exc:
+                self._say_once("thread", f"warning: what run {self.label} writes may not survive a power cut ({exc})")

@@ -401,8 +401,10 @@ def pin(run: ActiveRun, git: Git, header: Mapping[str, Any]) -> None:
     """Keeps the run's code from git's gc while it runs."""
     exact = manifest.read_code(header.get("code")).exact
     if exact is not None:
-        run.pinning = Pin(git, run.id, exact)
-        run.pinning.start()
+        found = Pin(git, run.id, exact)
+        with contextlib.suppress(RuntimeError):  # no thread is left; the reflog has to do
+            found.start()
+            run.pinning = found
 
 
 def _capture(place: Repo) -> Code:
