@@ -190,7 +190,7 @@ def _first_parents(header: Mapping[str, Any]) -> tuple[list[Oid], int]:
 
 def _facts(header: Mapping[str, Any], made: Draft, live: journal.Live) -> dict[str, Any]:
     """Returns what goes into `run.yaml`."""
-    ended = made.end.get("t") or made.last_time
+    ended = max(made.end.get("t") or made.last_time, header["created"])  # the clock may have been set back
     state = {**{key: header.get(key) for key in ("name", "group", "tags", "notes")}, **made.state}
     facts: dict[str, Any] = {
         "id": header["id"],

@@ -89,6 +89,22 @@ def hanging_disk(tmp_path: Path) -> Iterator[HangingDisk]:
         subprocess.run(["umount", "--lazy", target], stderr=subprocess.DEVNULL, check=False)
 
 
+@contextmanager
+def small_disk(tmp_path: Path, options: str) -> Iterator[Path]:
+    """Mounts a file system in memory that is soon full: `size=4m`, `nr_inodes=400`."""
+    need()
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"this machine mounts no tmpfs ({mounted.stderr.strip()})")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], stderr=subprocess.DEVNULL, check=False)
+
+
 @dataclass(frozen=True)
 class LoopDisk:
     """A folder on an ext4 file system in a file, whose power can be cut."""
@@ -111,6 +127,10 @@ class LoopDisk:
             fcntl.ioctl(folder, SHUTDOWN, struct.pack("I", CUTS[how]))
         finally:
             os.close(folder)
+
+    def make_read_only(self) -> None:
+        """Makes it read-only as the kernel does when it finds an error on it, whoever is writing."""
+        subprocess.run(["mount", "-o", "remount,abort", self.path], check=True)
 
     def unmount(self) -> None:
         """Unmounts it, as soon as the killed processes on it are gone."""

@@ -129,7 +129,7 @@ def many(warm: Warm, template: Path, *, seed: int, count: int, kinds: tuple[str,
 
 
 def test_whenever_processes_are_killed_nothing_is_lost(warm: Warm, template: Path) -> None:
-    many(warm, template, seed=0, count=10, kinds=KINDS, longest=LONGEST)
+    many(warm, template, seed=0, count=6, kinds=KINDS, longest=LONGEST)
 
 
 @pytest.mark.faults
