@@ -15,8 +15,9 @@ from gittrack import index, packs, store, sync, values
 from gittrack.codec import manifest, tree
 from gittrack.codec.tree import Entry, Object
 from gittrack.errors import DataRefused, GittrackError
-from gittrack.git import Git, Objects, Update
+from gittrack.git import Git, Update
 from gittrack.model import Run
+from gittrack.objects import Objects
 from gittrack.refname import Oid, RunId, run_ref
 
 PACK_BYTES = 64 * 1024 * 1024  # of artifacts that are moved at a time

@@ -21,20 +21,26 @@ _CHUNK = 1 << 20
 
 
 def find(source: Path, name: str | None) -> Iterator[tuple[Path, str]]:
-    """Yields each file of a file or folder with its path in the run; raises NotFound.
+    """Yields each file of a file or folder with its path in the run; raises NotFound, or OSError if it cannot look.
 
-    A file's path is its name; files of a folder stand below the folder's name. `name` replaces the first component."""
-    if not os.path.lexists(source):
-        raise NotFound(f"artifact '{source}' does not exist", hint=f"the current folder is '{Path.cwd()}'")
+    A file's path is its name; files of a folder stand below the folder's name. `name` replaces the first component.
+    A folder that cannot be read is yielded itself, so that it is not passed over in silence."""
+    try:
+        os.lstat(source)
+    except FileNotFoundError:
+        raise NotFound(f"artifact '{source}' does not exist", hint=f"the current folder is '{Path.cwd()}'") from None
     top = name or Path(os.path.abspath(source)).name
     if not source.is_dir():
         yield source, top
         return
-    for folder, folders, files in os.walk(source):
+    unread: list[OSError] = []
+    for folder, folders, files in os.walk(source, onerror=unread.append):
         folders.sort()
         for file in sorted(files):
             path = Path(folder) / file
             yield path, f"{top}/{path.relative_to(source).as_posix()}"
+    for error in unread:
+        yield Path(error.filename), f"{top}/{Path(error.filename).relative_to(source).as_posix()}"
 
 
 def take(source: Path, target: str, folder: Path) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Console:
         if self._control is None and self._pid == os.getpid() and _streams_are_descriptors() and _python():
             try:
                 self._start_copier()
-            except (OSError, ValueError, subprocess.SubprocessError):  # no descriptors, no processes, no memory
+            except (OSError, ValueError, RuntimeError, subprocess.SubprocessError):  # nothing left
                 self._let_go()
 
     def begin(self, folder: Path) -> None:

@@ -17,8 +17,9 @@ def open_place(run: str | None) -> Repo | None:
 
     run: the id of a run that is open around this process, whose command said already where it is recorded."""
     try:
-        return repo.open_repo()
-    except GittrackError as exc:
+        place = repo.open_repo()
+        place.settings  # noqa: B018 - read now, where it is known what to do if they cannot be read
+    except (OSError, GittrackError) as exc:
         store = detached()
         around = store and run and (journal.live_root(store.git.place.common_dir) / run).exists()
         text = without_code(exc)
@@ -26,10 +27,14 @@ def open_place(run: str | None) -> Repo | None:
             _said.add(text)
             say(f"warning: {text}")
         return store
+    return place
 
 
-def without_code(error: GittrackError) -> str:
+def without_code(error: GittrackError | OSError) -> str:
     """Returns what to say of a run where no repository can be opened."""
+    if isinstance(error, OSError):
+        why = error.strerror or str(error)
+        return f"the repository cannot be opened ({why}); the run is recorded without code in your data folder"
     text = f"{error.message}; the run is recorded without code in your data folder"
     why = "; ".join(filter(None, (error.cause, error.hint))) if "refuses" in error.message else ""
     return f"{text} ({why})" if why else text

@@ -34,6 +34,10 @@ def commit_run(place: Repo, folder: Path, *, label: str, journal: str, is_first:
                 say(f"run {label} is committed when the other ranks have ended")
             return run
     except Exception as exc:  # noqa: BLE001 - the journal is whole; the next command seals it
+        if not leftovers.home_of(folder).exists():
+            say(f"warning: run {label} could not be committed: its folder is gone ('{folder}')")
+            say("where the repository was moved, the next `git track` command there commits it")
+            return None
         why = exc.cause or exc.message if isinstance(exc, GittrackError) else f"{type(exc).__name__}: {exc}"
         say(f"warning: run {label} could not be committed yet ({why})")
         say("all its points are kept; the next `git track` command commits it")

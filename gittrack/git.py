@@ -6,18 +6,20 @@ Where there is no executable, `libgit` answers the same calls."""
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
-from gittrack.errors import DataRefused, GitFailed, NotARepository
+from gittrack import locks
+from gittrack.errors import GitFailed, NotARepository
+from gittrack.objects import Objects
 from gittrack.porcelain import Porcelain, failed, first_line
-from gittrack.refname import Kind, Oid, is_oid
+from gittrack.refname import Oid, is_oid
 from gittrack.shared import share
 
 # Internal calls run nobody's hooks, start no daemon and no gc, and wait for locks instead of failing.
@@ -37,7 +39,6 @@ _DROPPED = frozenset(
     "GIT_GRAFT_FILE GIT_SHALLOW_FILE GIT_REPLACE_REF_BASE GIT_AUTHOR_DATE GIT_COMMITTER_DATE".split()
 )
 GIT = "git"  # the one on the user's PATH
-MAX_OBJECT = 1024 * 1024 * 1024
 _RETRIES = 8
 known_commits: dict[Oid, tuple[Oid, int]] = {}
 
@@ -254,7 +255,7 @@ class Git(Porcelain):
 
     def objects(self) -> Objects:
         """Returns a reader of objects; use it as a context manager."""
-        return Objects(self)
+        return Objects([GIT, *_PREFIX], self.environ, self.place.work_tree or self.place.git_dir)
 
     def count(self, tip: Oid, *, without: Oid) -> int:
         """Returns how many commits that are no joins are reachable from `tip` and not from `without`."""
@@ -286,7 +287,8 @@ class Git(Porcelain):
             if done.returncode == 0:
                 folder, name = self.place.common_dir / "objects" / "pack", done.stdout.decode().split()[-1]
                 share(folder / f"pack-{name}.keep")  # which git leaves to its maker alone
-                sync_directory(folder)
+                sync_name(folder / f"pack-{name}.keep")  # which git does not; an empty one is nobody's
+                sync_name(folder)
                 return name
             attempt += 1
             if attempt == _RETRIES or (b"tmp_" not in done.stderr and b"No such file" not in done.stderr):
@@ -311,80 +313,28 @@ class Git(Porcelain):
             else f"delete {change.ref}\0{change.old or ''}\0"
             for change in updates
         ]
-        setting = "core.fsync=all" if durable else "core.fsync=none"
-        done = self.run("update-ref", "-z", "--stdin", input="".join(lines).encode(), settings=(setting,))
+        # The file itself is synced in any case: a power cut would leave an empty one, over which plain git stumbles.
+        setting = "core.fsync=all" if durable else "core.fsync=reference"
+        command, given = ("update-ref", "-z", "--stdin"), "".join(lines).encode()
+        done = self.run(*command, input=given, settings=(setting,))
+        if b".lock'" in done.stderr and locks.remove_abandoned(self.place.common_dir, [u.ref for u in updates]):
+            done = self.run(*command, input=given, settings=(setting,))
         if done.returncode:
             moved = any(words in done.stderr for words in (b"but expected", b"already exists", b"unable to resolve"))
             raise (RefMoved if moved else GitFailed)("cannot update a run's ref", cause=first_line(done.stderr))
         if durable:
-            self._sync_refs(change.ref for change in updates if change.new)
+            self.sync_refs(change.ref for change in updates if change.new)
 
-    def _sync_refs(self, refs: Iterable[str]) -> None:
+    def sync_refs(self, refs: Iterable[str]) -> None:
+        """Makes refs survive a power cut, with the names of their folders; raises OSError."""
         common = self.place.common_dir
         folders: set[Path] = set()
         for ref in refs:
             path = common / ref
-            with contextlib.suppress(OSError):  # packed, or not a file at all (reftable)
-                sync_file(path)
+            sync_name(path)
             folders.update(parent for parent in path.parents if parent.is_relative_to(common / "refs"))
         for folder in [*folders, common / "reftable"]:
-            sync_directory(folder)
-
-
-class Objects:
-    """Reads objects through one `git cat-file --batch`."""
-
-    def __init__(self, git: Git) -> None:
-        self._process = subprocess.Popen(
-            [GIT, *_PREFIX, "cat-file", "--batch"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=git.environ,
-            cwd=git.place.work_tree or git.place.git_dir,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        self._process.wait()
-
-    def read(self, name: str, *, limit: int = MAX_OBJECT) -> tuple[Oid, Kind, bytes] | None:
-        """Returns id, kind and body of the object that `name` names, or None; raises DataRefused above `limit` bytes.
-
-        The size comes before the body, and a body that is too large is never kept in memory here."""
-        send, receive = self._process.stdin, self._process.stdout
-        if send is None or receive is None or "\n" in name:
-            return None
-        try:
-            send.write(name.encode("utf-8", "surrogateescape") + b"\n")
-            send.flush()
-        except OSError as exc:
-            raise GitFailed("cannot read objects", cause="git cat-file ended") from exc
-        head = receive.readline()
-        words = head.split()
-        if not words:
-            raise GitFailed("cannot read objects", cause="git cat-file ended", hint="see `git fsck`")
-        if len(words) != 3 or not words[2].isdigit():
-            return None
-        size = int(words[2])
-        if size > limit:
-            _skip(receive, size + 1)
-            raise DataRefused(f"cannot read '{name}'", cause=f"it has {size} bytes; the limit is {limit}")
-        body = receive.read(size)
-        receive.read(1)
-        kind: Any = words[1].decode()
-        return Oid(words[0].decode()), kind, body
-
-
-def _skip(stream: IO[bytes], size: int) -> None:
-    while size > 0:
-        size -= len(stream.read(min(size, 1 << 20)) or b"x" * size)
+            sync_name(folder)
 
 
 def pause(attempt: int) -> None:
@@ -401,7 +351,12 @@ def sync_file(path: Path) -> None:
         os.close(fd)
 
 
-def sync_directory(path: Path) -> None:
-    """Makes the names in a directory survive a power cut, where the file system can."""
-    with contextlib.suppress(OSError):
+def sync_name(path: Path) -> None:
+    """Makes a file, or the names in a folder, survive a power cut; raises OSError if the disk does not take it.
+
+    What is not there (a ref may be packed) and what no system syncs (a folder, on some) is passed over."""
+    try:
         sync_file(path)
+    except OSError as exc:
+        if exc.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise

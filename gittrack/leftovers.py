@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from gittrack import journal
+from gittrack.codec import frame
+from gittrack.errors import DataRefused
 from gittrack.shared import make_folder, share
 
 MARK = "sealed.json"
@@ -67,10 +69,27 @@ def discard(common_dir: Path, live: journal.Live, *, seal: str) -> None:
             make_folder(home)
             folder.rename(home / folder.name)
         return
-    # The header goes first: without it the folder is nobody's run.
+    journal.remove(folder)
+
+
+def remove_rest(folder: Path, *, now: float) -> None:
+    """Removes what is left of a run where nothing happens any more: of a removal that was killed, or of a beginning.
+
+    A power cut in the first half second of a run leaves an empty header and nothing beside it."""
     with contextlib.suppress(OSError):
-        (folder / journal.HEADER).unlink()
-    shutil.rmtree(folder, ignore_errors=True)
+        if now - folder.stat().st_mtime > journal.SILENT_SECONDS and _is_rest(folder):
+            journal.remove(folder)
+
+
+def _is_rest(folder: Path) -> bool:
+    try:
+        journal.read_header(folder)
+    except FileNotFoundError:
+        return True
+    except DataRefused:
+        found = [frame.decode(path.read_bytes()) for path in folder.glob("*.journal")]
+        return not any(item.points or item.notes for item in found)
+    return False
 
 
 def was_sealed(folder: Path) -> bool:

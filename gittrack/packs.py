@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gittrack.errors import GitFailed
-from gittrack.git import Git, sync_directory
+from gittrack.git import Git, sync_file, sync_name
 from gittrack.refname import Oid, RunId
 from gittrack.shared import make_folder, share
 
@@ -77,7 +77,7 @@ def _merge(git: Git, packs: list[Path]) -> int:
     if size > RELEASE_BYTES:
         with contextlib.suppress(OSError):
             (folder / f"pack-{new}.keep").unlink()
-    sync_directory(folder)
+    sync_name(folder)
     return len(packs)
 
 
@@ -92,12 +92,14 @@ def _write_merged(git: Git, oids: list[Oid]) -> tuple[str, int]:
         name = git.pack_objects(oids, Path(private))
         size = Path(f"{private}/new-{name}.pack").stat().st_size
         if not (folder / f"pack-{name}.idx").exists():
-            (folder / f"pack-{name}.keep").write_text(keep_text("merged"), "ascii")
-            share(folder / f"pack-{name}.keep")
+            keep = folder / f"pack-{name}.keep"
+            keep.write_text(keep_text("merged"), "ascii")
+            share(keep)
+            sync_file(keep)
             for suffix in ("pack", "rev", "idx"):
                 with contextlib.suppress(FileNotFoundError):  # there is no .rev unless git writes them
                     Path(f"{private}/new-{name}.{suffix}").rename(folder / f"pack-{name}.{suffix}")
-            sync_directory(folder)
+            sync_name(folder)
     return name, size
 
 

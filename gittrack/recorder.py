@@ -103,7 +103,7 @@ class Recorder:
                 leftovers.home_of(self.folder), shared=self._shared, about=self._about, stalled=self._stalled
             )
         except OSError as exc:
-            self._lost("open", f"cannot write to '{self.folder}' ({exc.strerror}); values are dropped")
+            self._say_once("open", f"warning: cannot write to '{self.folder}' ({exc.strerror})")
 
     def _append(self, data: bytes, *, what: str = "values") -> bool:
         """Writes frames; on an error of the disk counts and says once, and returns False."""
@@ -193,11 +193,12 @@ class Recorder:
                 ):
                     self._log_slowly(data, step, commit=commit)
                     return
-                self._writer.append(schema.pack(time.time(), at, cells))  # type: ignore[union-attr]
+                point = schema.pack(time.time(), at, cells)
+                if commit is not False:
+                    self._step = at + 1  # also if the disk does not take it: what follows keeps its step
+                self._writer.append(point)  # type: ignore[union-attr]
                 schema.last = cells
                 self._order = schema.order = self._order + 1
-                if commit is not False:
-                    self._step = at + 1
         except struct.error:  # a step of more than 64 bits
             self._log_guarded(data, step, commit=commit)
         except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
@@ -255,7 +256,7 @@ class Recorder:
             part = dict(itertools.islice(numbers.items(), first, first + _MAX_NAMES))
             names, cells = tuple(part), tuple(part.values())
             schema = self._schema(key if len(key) == len(names) else names, names)
-            if self._append(schema.pack(now, at, cells)):
+            if schema and self._append(schema.pack(now, at, cells)):
                 schema.last = cells
                 self._order = schema.order = self._order + 1
 
@@ -281,15 +282,17 @@ class Recorder:
         self._say_once("step", f"warning: {step!r:.60} is no step; the next one is used instead")
         return following
 
-    def _schema(self, key: tuple[Any, ...], names: tuple[str, ...]) -> _Schema:
+    def _schema(self, key: tuple[Any, ...], names: tuple[str, ...]) -> _Schema | None:
+        """Returns the schema of these metrics, or None if their names could not be written: no point is read then."""
         schema = self._schemas.get(key)
         if schema is None:
             if len(self._schemas) >= _MAX_SCHEMAS:
                 self._fold_schemas()
             schema = _Schema(self._numbers, names)
-            self._append(frame.encode_schema(self._numbers, names), what="a metric's name")
-            self._schemas[key] = schema
             self._numbers += 1
+            if not self._append(frame.encode_schema(schema.pack.schema, names)):
+                return None
+            self._schemas[key] = schema
         return schema
 
     def _fold_schemas(self) -> None:
@@ -330,9 +333,13 @@ class Recorder:
                 try:
                     self._writer.flush()
                 except OSError as exc:
-                    self._lost("sync", f"the disk did not take the journal ({exc.strerror})")
+                    why = f"what run {self.label} wrote may not survive a power cut ({exc.strerror})"
+                    self._say_once("sync", "warning: " + why)
 
     def start_syncing(self) -> None:
         """Starts the side thread that makes points survive a power cut."""
         if self._writer:
-            self._writer.start_syncing()
+            try:
+                self._writer.start_syncing()
+            except RuntimeError as exc:
+                self._say_once("thread", f"warning: what run {self.label} writes may not survive a power cut ({exc})")

@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
-from gittrack import answers, redact, transfer
+from gittrack import answers, locks, redact, transfer
 from gittrack.answers import Answer
 from gittrack.errors import NotFound, RemoteError
 from gittrack.git import Git
@@ -99,7 +99,10 @@ def fetch(git: Git, remote: str, refspecs: Sequence[str], *, progress: Progress 
         "--no-recurse-submodules",
         "--progress" if transfer.needs_progress(progress) else "--quiet",
     )
-    done = _run(git, "fetch", *args, "--end-of-options", remote, *refspecs, settings=_SETTINGS, progress=progress)
+    command = ("fetch", *args, "--end-of-options", remote, *refspecs)
+    done = _run(git, *command, settings=_SETTINGS, progress=progress)
+    if b".lock'" in done.stderr and locks.remove_abandoned(git.place.common_dir, [mirror_prefix(remote)]):
+        done = _run(git, *command, settings=_SETTINGS, progress=progress)
     if done.returncode:
         raise _failed("fetch from", remote, done)
 

@@ -22,7 +22,7 @@ from gittrack.draft import Draft, Last, draft, has_room, merge_params, summarise
 from gittrack.errors import DataRefused, GittrackError
 from gittrack.git import Git, RefMoved
 from gittrack.journal import run_folders
-from gittrack.leftovers import discard, holding_up, is_spent, sole, was_sealed, writers
+from gittrack.leftovers import discard, holding_up, is_spent, remove_rest, sole, was_sealed, writers
 from gittrack.model import Code, Event, Metric, Run, State, fold
 from gittrack.refname import Oid, RunId, run_ref
 from gittrack.shared import make_folder, share
@@ -53,6 +53,7 @@ def seal_held(git: Git, folder: Path, *, sign: bool = False) -> Run:
     for _ in range(20):
         earlier = _earlier(git, run, expected=live.header.get("tip"))
         if earlier is not None and earlier.seal == name:
+            git.sync_refs([run_ref(run)])  # whoever wrote it may have died before he did
             discard(git.place.common_dir, live, seal=name)
             return earlier
         with contextlib.suppress(RefMoved):
@@ -146,11 +147,13 @@ def _output(made: Draft, folder: Path) -> dict[str, bytes]:
 
 
 def _drop_missing(made: Draft) -> None:
-    """Leaves out artifacts whose copy is gone or damaged, and counts them: the rest of the run is not held up."""
+    """Leaves out artifacts whose copy is gone or damaged, and counts them: the rest of the run is not held up.
+
+    Raises OSError if the disk does not tell: another time it may."""
     for path, source in list(made.sources.items()):
         try:
             whole = source.stat().st_size == made.artifacts[path].size
-        except OSError:
+        except FileNotFoundError:
             whole = False
         if not whole:
             del made.sources[path], made.artifacts[path]
@@ -188,7 +191,7 @@ def _first_parents(header: Mapping[str, Any]) -> tuple[list[Oid], int]:
 
 def _facts(header: Mapping[str, Any], made: Draft, live: journal.Live) -> dict[str, Any]:
     """Returns what goes into `run.yaml`."""
-    ended = made.end.get("t") or made.last_time
+    ended = max(made.end.get("t") or made.last_time, header["created"])  # the clock may have been set back
     state = {**{key: header.get(key) for key in ("name", "group", "tags", "notes")}, **made.state}
     facts: dict[str, Any] = {
         "id": header["id"],
@@ -338,6 +341,7 @@ def recover(git: Git, *, now: float, sign: bool = False) -> list[Run]:
     sealed = []
     common = git.place.common_dir
     for folder in [*run_folders(journal.live_root(common)), *run_folders(journal.sealed_root(common))]:
+        remove_rest(folder, now=now)
         with contextlib.suppress(OSError, GittrackError, KeyError, TypeError, ValueError), sole(folder) as held:
             if held and not writers(folder, now=now) and not is_spent(folder, now=now):
                 sealed.append(seal_held(git, folder, sign=sign))

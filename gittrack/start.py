@@ -31,7 +31,7 @@ from gittrack import (
 from gittrack.codec import manifest
 from gittrack.console import console
 from gittrack.draft import draft
-from gittrack.errors import GittrackError, UsageError
+from gittrack.errors import DataRefused, GitFailed, GittrackError, UsageError
 from gittrack.git import Git
 from gittrack.model import Code, Run
 from gittrack.pins import Pin
@@ -130,29 +130,54 @@ def _start(
     if place is None:
         return _disabled(wanted, params)
     rank = _rank(environ)
-    named = joining.named_run(place, wanted)
-    if named:
-        return _attach(*named, wanted, params, rank=rank)
+    try:
+        named = joining.named_run(place, wanted)
+        if named:
+            return _attach(*named, wanted, params, rank=rank)
+    except (OSError, GitFailed, DataRefused) as exc:
+        say(f"warning: a new run is recorded, for the one that is open cannot be written to ({_why(exc)})")
     policy = place.settings.choice("ranks", "all", "first", "each")
     if rank and policy != "each":
         if rank.number:
             return _beside_the_first(place, rank, params, records=policy == "all")
         wanted |= {"launch": rank.launch, "rank": rank.number} if policy == "all" else {}
-    earlier = find_earlier(place, identifier, resume, command=_command_text(), job=job_name(environ))
+    earlier = None
     try:
-        run = _record(place, wanted, earlier=earlier, identifier=identifier)
-    except UsageError:
-        raise
-    except Exception as exc:  # noqa: BLE001 - training begins whatever happens here
-        why = exc.cause or exc.message if isinstance(exc, GittrackError) else getattr(exc, "strerror", None) or str(exc)
-        say(f"warning: nothing can be recorded in '{place.git.place.common_dir}' ({why})")
-        detached = elsewhere.detached()
-        if detached is None:
-            return _disabled(wanted, params)
-        run = _record(detached, wanted, earlier=None, identifier=identifier, source=place)
+        earlier = find_earlier(place, identifier, resume, command=_command_text(), job=job_name(environ))
+    except (OSError, GitFailed, DataRefused) as exc:
+        say(f"warning: a new run is recorded, for the one to go on with cannot be read ({_why(exc)})")
+    run = _record_somewhere(place, wanted, earlier=earlier, identifier=identifier)
+    if run is None:
+        return _disabled(wanted, params)
     if params:
         run.log_params(params)
     return run
+
+
+def _record_somewhere(
+    place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, identifier: str | None
+) -> ActiveRun | None:
+    """Begins a run here or, where nothing can be written, in the user's data folder; None if there neither."""
+    try:
+        return _record(place, wanted, earlier=earlier, identifier=identifier)
+    except UsageError:
+        raise
+    except Exception as exc:  # noqa: BLE001 - training begins whatever happens here
+        say(f"warning: nothing can be recorded in '{place.git.place.common_dir}' ({_why(exc)})")
+    store_of_own = elsewhere.detached()
+    if store_of_own is None:
+        return None
+    try:
+        return _record(store_of_own, wanted, earlier=None, identifier=identifier, source=place)
+    except Exception as exc:  # noqa: BLE001 - the same
+        say(f"warning: nothing is recorded ({_why(exc)})")
+        return None
+
+
+def _why(exc: Exception) -> str:
+    if isinstance(exc, GittrackError):
+        return exc.cause or exc.message
+    return getattr(exc, "strerror", None) or str(exc)
 
 
 def _rank(environ: Mapping[str, str]) -> ranks.Rank | None:
@@ -262,19 +287,23 @@ def _record(
             history, params = detail.history(), detail.params()
         wanted = {"first_step": max(history.steps) + 1 if history and len(history.steps) else 0, **wanted}
     live = create(place, wanted, command=command, now=now, identifier=identifier, earlier=earlier, source=source)
-    if "launch" in wanted:
-        joining.announce(place, wanted["launch"], RunId(live.name))
-    if earlier is None:
-        run = open_run(place, live)
-    else:
-        header = journal.read_header(live)
-        run = ActiveRun(
-            place, live, header, resumed=True, next_step=header["first_step"], params=params, about=_about(header)
-        )
-        run.config.merge(params)
-        pin(run, place.git, header)
-        if not header.get("rank"):
-            say(f"run {earlier.name} goes on at step {header['first_step']}")
+    try:
+        if "launch" in wanted:
+            joining.announce(place, wanted["launch"], RunId(live.name))
+        if earlier is None:
+            run = open_run(place, live)
+        else:
+            header = journal.read_header(live)
+            run = ActiveRun(
+                place, live, header, resumed=True, next_step=header["first_step"], params=params, about=_about(header)
+            )
+            run.config.merge(params)
+            pin(run, place.git, header)
+            if not header.get("rank"):
+                say(f"run {earlier.name} goes on at step {header['first_step']}")
+    except BaseException:  # a run is there whole or not at all
+        journal.remove(live)
+        raise
     if hidden:
         run.count(redacted=hidden)
     if heard:
@@ -349,10 +378,14 @@ def create(
         raise UsageError(
             f"run '{run_id}' is being recorded already", hint="finish it first, or start a new one"
         ) from None
-    environment.write(git, place.settings, folder, program=program)
-    if unlinked and (changes := changes or capture.patch(git, code)):
-        (folder / "code.patch").write_bytes(changes)
-        share(folder / "code.patch")
+    try:
+        environment.write(git, place.settings, folder, program=program)
+        if unlinked and (changes := changes or capture.patch(git, code)):
+            (folder / "code.patch").write_bytes(changes)
+            share(folder / "code.patch")
+    except BaseException:  # a run is there whole or not at all
+        journal.remove(folder)
+        raise
     return folder
 
 
@@ -364,8 +397,10 @@ def pin(run: ActiveRun, git: Git, header: Mapping[str, Any]) -> None:
     """Keeps the run's code from git's gc while it runs."""
     exact = manifest.read_code(header.get("code")).exact
     if exact is not None and not header.get("folder"):
-        run.pinning = Pin(git, run.id, exact)
-        run.pinning.start()
+        found = Pin(git, run.id, exact)
+        with contextlib.suppress(RuntimeError):  # no thread is left; the reflog has to do
+            found.start()
+            run.pinning = found
 
 
 def _capture(place: Repo, source: Repo | None) -> tuple[Code, bytes]:

@@ -18,9 +18,10 @@ from gittrack.codec import event as event_codec
 from gittrack.codec import history as history_codec
 from gittrack.codec import manifest, record, tree
 from gittrack.codec.tree import Entry, Object
-from gittrack.errors import DataRefused, GittrackError, NotFound
-from gittrack.git import Git, Objects, RefMoved, Update, pause
+from gittrack.errors import DataRefused, GitFailed, GittrackError, NotFound
+from gittrack.git import Git, RefMoved, Update, pause
 from gittrack.model import Artifact, Edit, Event, History, Metric, Run, State, fold
+from gittrack.objects import Objects
 from gittrack.refname import LIVE, Oid, RunId, run_ref
 from gittrack.signing import signed
 
@@ -255,10 +256,16 @@ def commit(
         body, objects = signed(git, body), []
     made = tree.make_object("commit", body, algorithm=algorithm)
     git.write_pack(tree.encode_pack([*objects, made], algorithm=algorithm), keep=packs.keep_text(run.id))
-    updates = [Update(run_ref(run.id), made.oid, old)]
-    if pinned:
-        updates.append(Update(LIVE + run.id, None, None))
-    git.update_refs(updates)
+    update = Update(run_ref(run.id), made.oid, old)
+    unpin = [Update(LIVE + run.id, None, None)] if pinned else []
+    try:
+        git.update_refs([update, *unpin])
+    except RefMoved:
+        raise
+    except GitFailed:
+        if not unpin:
+            raise
+        git.update_refs([update])  # what stands in the way may be the lock of packed-refs, which only a deletion needs
     with contextlib.suppress(GittrackError, OSError):  # the run is safe; the next one tries again
         packs.merge(git)
     return made.oid

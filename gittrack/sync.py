@@ -13,8 +13,9 @@ from gittrack import remote, store
 from gittrack.answers import Answer
 from gittrack.codec import record
 from gittrack.errors import DataRefused, GitFailed, GittrackError, RemoteError
-from gittrack.git import Git, Objects, RefMoved, Update
+from gittrack.git import Git, RefMoved, Update
 from gittrack.model import Code, fold
+from gittrack.objects import Objects
 from gittrack.refname import LOCAL, RUNS, Oid, RunId, mirror_prefix, run_of, run_ref
 from gittrack.transfer import Progress
 

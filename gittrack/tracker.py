@@ -5,6 +5,7 @@ logged is there."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -252,6 +253,7 @@ class ActiveRun(Recorder):
                 if self._note("artifact", **item, **about):
                     kept.append(item["path"])
         except GittrackError as exc:
+            self._counts["dropped"] = self._counts.get("dropped", 0) + 1
             for line in exc.lines():
                 say(line)
         except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
@@ -313,8 +315,10 @@ class ActiveRun(Recorder):
     def start_sampling(self, *, local_rank: int = 0) -> None:
         """Starts to measure the machine, if the settings want that; does nothing without psutil."""
         if bool(self._repo.git) and self._repo.settings.switch("system"):
-            self._sampler = system.Sampler(self.log_system, local_rank=local_rank)
-            self._sampler.start()
+            sampler = system.Sampler(self.log_system, local_rank=local_rank)
+            with contextlib.suppress(RuntimeError):  # no thread is left
+                sampler.start()
+                self._sampler = sampler
 
     def close(self) -> None:
         """Stops writing without ending the run: another process goes on with it."""

@@ -19,10 +19,11 @@ import pygit2
 
 from gittrack.codec import tree
 from gittrack.errors import DataRefused, GitFailed
-from gittrack.git import MAX_OBJECT, Objects, Ref, RefMoved, Update, pause, sync_directory, sync_file
+from gittrack.git import Ref, RefMoved, Update, pause, sync_file, sync_name
 from gittrack.libgit import locks
 from gittrack.libgit.opening import configured, discover, translated, words
 from gittrack.libgit.porcelain import LibPorcelain
+from gittrack.objects import MAX_OBJECT, Objects
 from gittrack.refname import Kind, Oid, is_oid
 
 LOCK_SECONDS = 5.0  # as long as git waits for a ref that another process holds
@@ -123,7 +124,7 @@ class LibGit(LibPorcelain):
             if not (folder / f"pack-{name}.idx").exists():
                 for suffix in contents:
                     Path(private, suffix).rename(folder / f"pack-{name}.{suffix}")
-        sync_directory(folder)
+        sync_name(folder)
         return name
 
     def pack_objects(self, oids: Iterable[Oid], folder: Path) -> str:
@@ -147,7 +148,7 @@ class LibGit(LibPorcelain):
         with locks.turn(self.place.common_dir, [change.ref for change in updates]) as abandoned:
             self._move(updates, abandoned)
         if durable:
-            self._sync_refs(change.ref for change in updates if change.new)
+            self.sync_refs(change.ref for change in updates if change.new)
 
     def _move(self, updates: Iterable[Update], abandoned: frozenset[str]) -> None:
         locks.clear(self.place.common_dir, abandoned)
