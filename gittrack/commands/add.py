@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gittrack import joining, journal, repo, start
+from gittrack import joining, journal, opening, repo
 from gittrack.codec import yaml12
 from gittrack.commands import common
 from gittrack.commands.tag import check_tag
@@ -90,4 +90,4 @@ def open_current(place: repo.Repo, which: str | None) -> ActiveRun:
         raise NotFound(
             f"run '{wanted}' is not open", cause="it has ended", hint="`git track start` opens a new one"
         ) from None
-    return start.open_run(place, folder, shared=True)
+    return opening.open_run(place, folder, shared=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from gittrack import child, elsewhere, joining, output, printed, redact, repo, start
+from gittrack import child, elsewhere, joining, opening, output, printed, redact, repo
 from gittrack.codec import metricfile, yaml12
 from gittrack.commands import common
 from gittrack.commands.tag import check_tag
@@ -105,8 +105,8 @@ def begin(
     clean, hidden = redact.command(command)
     program = shutil.which(command[0]) or command[0] if command else None
     now = time.time()
-    folder = start.create(place, wanted, command=clean, now=now, detached=detached, program=program, source=source)
-    run = start.open_run(place, folder, shared=detached)
+    folder = opening.create(place, wanted, command=clean, now=now, detached=detached, program=program, source=source)
+    run = opening.open_run(place, folder, shared=detached)
     run.count(redacted=hidden) if hidden else None
     return run
 

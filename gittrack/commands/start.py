@@ -9,8 +9,8 @@ from gittrack.commands import common
 from gittrack.commands.run import begin
 from gittrack.commands.tag import check_tag
 from gittrack.journal import read_header
+from gittrack.opening import pin
 from gittrack.shared import make_folder, share
-from gittrack.start import pin
 
 
 @click.command("start")
