@@ -7,10 +7,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import capture, environment, journal, repo, settings
+from gittrack import capture, environment, journal, redact, repo, settings
 from gittrack.codec import manifest
 from gittrack.draft import draft
 from gittrack.errors import UsageError
@@ -67,11 +68,17 @@ def create(
     command; else it is this process. source: the repository here, if that is another one, to which nothing can be
     written."""
     git = place.git
-    code, changes = _capture(place, source)
+    asked = wanted.get("redact")
+    redacting = place.settings.switch("redact") if asked is None else bool(asked)
+    code, changes = _capture(place, source, redacting=redacting)
+    unlinked = source is not None or place.settings.choice("code", "parent", "none") == "none"
+    if unlinked and not changes:
+        changes, left_out = capture.patch(git, code, redacting=redacting)
+        code = replace(code, omitted=code.omitted + left_out)
     run_id = earlier.id if earlier else _free_id(place, identifier)
     folder = journal.live_root(git.place.common_dir) / run_id
     header = {
-        **{key: value for key, value in wanted.items() if value not in (None, [], "")},
+        **{key: value for key, value in wanted.items() if key != "redact" and value not in (None, [], "")},
         "format": 1,
         "id": run_id,
         "name": (earlier.name if earlier else None) or wanted.get("name") or repo.new_name(),
@@ -90,7 +97,7 @@ def create(
     }
     if place.detached:
         header |= {"folder": os.path.abspath(os.curdir)}
-    unlinked = source is not None or place.settings.choice("code", "parent", "none") == "none"
+    header = redact.header(header) if redacting else header | {"redact": False}
     if unlinked:
         header |= {"unlinked": True}
     try:
@@ -100,8 +107,8 @@ def create(
             f"run '{run_id}' is being recorded already", hint="finish it first, or start a new one"
         ) from None
     try:
-        environment.write(git, place.settings, folder, program=program)
-        if unlinked and (changes := changes or capture.patch(git, code)):
+        environment.write(git, place.settings, folder, program=program, redacting=redacting)
+        if changes:
             (folder / "code.patch").write_bytes(changes)
             share(folder / "code.patch")
     except BaseException:  # a run is there whole or not at all
@@ -125,13 +132,16 @@ def pin(run: ActiveRun, git: Git, header: Mapping[str, Any]) -> None:
             run.pinning = found
 
 
-def _capture(place: Repo, source: Repo | None) -> tuple[Code, bytes]:
+def _capture(place: Repo, source: Repo | None, *, redacting: bool) -> tuple[Code, bytes]:
     """Returns the code of a run, and its uncommitted changes where they cannot be stored beside it."""
     here = source or place
     if source is None:
-        code, changes = Code() if place.detached else capture.capture_code(place.git, place.settings), b""
+        code, changes = (
+            Code() if place.detached else capture.capture_code(place.git, place.settings, redacting=redacting),
+            b"",
+        )
     else:
-        code, changes = capture.capture_patch(source.git, source.settings, home=place.state_dir)
+        code, changes = capture.capture_patch(source.git, source.settings, home=place.state_dir, redacting=redacting)
     if not here.git.has_executable:
         _warn_without_git(here, code)
     elif code.dirty and here.settings.get("dirty") == "warn":

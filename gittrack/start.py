@@ -22,12 +22,12 @@ from gittrack import (
     journal,
     opening,
     ranks,
-    redact,
     repo,
     settings,
     store,
     values,
 )
+from gittrack import redact as redactor  # `init` has an argument of that name
 from gittrack.console import console
 from gittrack.errors import DataRefused, GitFailed, GittrackError, UsageError
 from gittrack.model import Run
@@ -63,12 +63,14 @@ def init(
     resume: bool | str | None = None,
     reinit: bool | str | None = None,
     mode: str | None = None,
+    redact: bool | None = None,
     **others: Any,
 ) -> ActiveRun:
     """Starts recording a run and returns it; `gittrack.log()` and the like write to it from now on.
 
     params (or config): a mapping, namespace, dataclass or YAML file. resume: a run's id or name to go on with;
     `"must"`, `"allow"`, `"auto"` or True as in W&B. mode: `"disabled"` records nothing.
+    redact: False records secrets as they are; by default `track.redact` decides.
     A run that was not finished is finished first, unless `reinit="create_new"` or `parent` is given.
     Raises UsageError if `track.dirty` is `refuse` and the work tree is dirty, NotFound if `resume` names no run."""
     for key, value in others.items():
@@ -84,6 +86,7 @@ def init(
     wanted = {
         "tags": sorted({str(tag) for tag in ([tags] if isinstance(tags, str) else tags or ())}),
         "parent": _parent_id(parent),
+        "redact": redact,
     }
     texts = {"name": name, "notes": notes, "group": group, "project": project, "entity": entity, "job_type": job_type}
     wanted |= {key: None if value is None else values.clean_text(str(value)) for key, value in texts.items()}
@@ -131,7 +134,7 @@ def _start(
         wanted |= {"launch": rank.launch, "rank": rank.number} if policy == "all" else {}
     earlier = None
     try:
-        earlier = find_earlier(place, identifier, resume, command=_command_text(), job=job_name(environ))
+        earlier = find_earlier(place, identifier, resume, commands=_command_texts(), job=job_name(environ))
     except (OSError, GitFailed, DataRefused) as exc:
         say(f"warning: a new run is recorded, for the one to go on with cannot be read ({_why(exc)})")
     run = _record_somewhere(place, wanted, earlier=earlier, identifier=identifier)
@@ -183,11 +186,11 @@ def _attach(
     """Returns the run that `git track run` or `start` opened around this process, to write into."""
     folder = journal.live_root(place.git.place.common_dir) / named
     run = joining.attach(place, folder, about={"rank": rank.number} if rank else {})
+    if wanted["redact"] is False and run.redacting:
+        run.keep_secrets()
     if not rank or rank.number == 0:
-        with contextlib.suppress(OSError):
-            environment.write(
-                place.git, place.settings, folder
-            )  # this process is what is recorded, not the command around it
+        with contextlib.suppress(OSError):  # this process is what is recorded, not the command around it
+            environment.write(place.git, place.settings, folder, redacting=run.redacting)
         for key in ("name", "notes", "group"):
             if wanted[key]:
                 setattr(run, key, wanted[key])
@@ -247,8 +250,9 @@ def _command() -> list[str]:
     return [os.path.basename(original[0]), *original[1:]] if original else []
 
 
-def _command_text() -> str:
-    return store.command_text(redact.command(_command())[0])
+def _command_texts() -> set[str]:
+    """Returns the command line as records may have it, with its secrets replaced or not."""
+    return {store.command_text(words) for words in (_command(), redactor.command(_command())[0])}
 
 
 # Recording ----------------------------------------------------------------------------------------------------------
@@ -267,7 +271,6 @@ def _record(
     if heard:
         console.prepare()  # it gets ready while the code is captured
     now = time.time()
-    command, hidden = redact.command(_command())
     params: dict[str, Any] = {}
     if earlier is not None:
         with place.git.objects() as objects:
@@ -275,7 +278,7 @@ def _record(
             history, params = detail.history(), detail.params()
         wanted = {"first_step": max(history.steps) + 1 if history and len(history.steps) else 0, **wanted}
     live = opening.create(
-        place, wanted, command=command, now=now, identifier=identifier, earlier=earlier, source=source
+        place, wanted, command=_command(), now=now, identifier=identifier, earlier=earlier, source=source
     )
     try:
         if "launch" in wanted:
@@ -300,8 +303,6 @@ def _record(
     except BaseException:  # a run is there whole or not at all
         journal.remove(live)
         raise
-    if hidden:
-        run.count(redacted=hidden)
     if heard:
         console.begin(run.folder)
     if not wanted.get("parent"):
