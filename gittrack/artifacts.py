@@ -14,6 +14,7 @@ from typing import Any
 
 from gittrack.codec import tree
 from gittrack.errors import DataRefused, NotFound
+from gittrack.shared import make_folder, share
 
 MAX_BYTES = 10 * 1024 * 1024
 _CHUNK = 1 << 20
@@ -65,11 +66,12 @@ def take(source: Path, target: str, folder: Path) -> dict[str, Any]:
 
 
 def _copy(source: Path, before: os.stat_result, folder: Path) -> dict[str, Any]:
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     digest = hashlib.sha256()
     size = 0
     with source.open("rb") as reader:
         number, writer = _new_file(folder)
+        share(folder / number)
         with os.fdopen(writer, "wb") as out:
             while chunk := reader.read(_CHUNK):
                 digest.update(chunk)

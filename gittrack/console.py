@@ -1,8 +1,8 @@
 """The output of a training script, into the log of its run.
 
 What the process writes to its descriptors goes through the copier (`printed`), a process of its own: a thread would
-take the last words of a crash with it. Where Python's streams are no descriptors (a notebook), their `write` is heard.
-The terminal sees the same bytes, and stays a terminal."""
+take the last words of a crash with it. Where Python's streams are no descriptors (a notebook), something that listens
+stands in their place. The terminal sees the same bytes, and stays a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class Console:
         self._ends: dict[int, int] = {}  # descriptor: what takes its place
         self._ours: dict[int, int] = {}  # descriptor: the other end of that
         self._diverted: dict[int, tuple[int, int]] = {}  # descriptor: what stands there now
-        self._heard: list[tuple[Any, Callable[..., Any]]] = []
+        self._heard: list[str] = []
         self._log: printed.Log | None = None
 
     def prepare(self) -> None:
@@ -67,9 +67,10 @@ class Console:
         if self._log is None:
             self._tell(b"S\n")
             return
-        for stream, write in self._heard:
-            with contextlib.suppress(AttributeError):
-                stream.write = write
+        for name in self._heard:
+            stream = getattr(sys, name)
+            if isinstance(stream, _Heard):
+                setattr(sys, name, stream._stream)  # noqa: SLF001 - of its own module
         self._heard.clear()
         self._log.close()
         self._log = None
@@ -200,25 +201,44 @@ class Console:
     # Python's streams -------------------------------------------------------------------------------------------------
 
     def _hear(self, folder: Path) -> None:
-        """Hears the `write` of Python's streams."""
+        """Listens to Python's streams."""
         try:
             log = self._log = printed.Log(folder)
         except OSError:
             return
         self.folder = folder
-        for stream in (sys.stdout, sys.stderr):
-            write = getattr(stream, "write", None)
-            if write is None or any(stream is other for other, _ in self._heard):
-                continue
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if stream is not None:
+                setattr(sys, name, _Heard(stream, log))
+                self._heard.append(name)
 
-            def heard(text: str, *rest: Any, write: Callable[..., Any] = write) -> Any:
-                if isinstance(text, str):
-                    log.write(text.encode("utf-8", "backslashreplace"))
-                return write(text, *rest)
 
-            with contextlib.suppress(AttributeError, TypeError):  # a stream that takes no attributes
-                setattr(stream, "write", heard)  # noqa: B010 - mypy takes it for a method
-                self._heard.append((stream, write))
+class _Heard:
+    """A stream of Python's, all that is written to which goes into a log too.
+
+    In its place, not in its `write`: IPython puts that back at the end of each cell."""
+
+    def __init__(self, stream: Any, log: printed.Log) -> None:
+        self._stream = stream
+        self._log = log
+
+    def write(self, text: str) -> Any:
+        """Writes as the stream does."""
+        if isinstance(text, str):
+            self._log.write(text.encode("utf-8", "backslashreplace"))
+        return self._stream.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Writes each line."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __iter__(self) -> Any:
+        return iter(self._stream)
 
 
 def _streams_are_descriptors() -> bool:

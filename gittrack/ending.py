@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ def commit_run(place: Repo, folder: Path, *, label: str, journal: str, is_first:
             here = leftovers.home_of(folder)
             run = _seal_as_last(place, here, own=journal, pin=pin, patience=RANKS_SECONDS if is_first else 0.0)
             if run is None and is_first:
-                say(f"run {label} is committed when the other processes that write to it have ended")
+                say(f"run {label} is committed when the other ranks have ended")
             return run
     except Exception as exc:  # noqa: BLE001 - the journal is whole; the next command seals it
         if not leftovers.home_of(folder).exists():
@@ -47,15 +48,12 @@ def _seal_as_last(place: Repo, folder: Path, *, own: str, pin: Pin | None, patie
     """Seals a run if no other process writes to it; the ranks of a training are waited for, `patience` seconds."""
     until = time.monotonic() + patience
     while True:
-        others = leftovers.writers(folder, now=time.time(), besides=own)
-        if not others:
+        if not leftovers.holding_up(folder, now=time.time(), own=own):
             if pin:
                 pin.cancel()
             run = seal.seal(place.git, folder, own=own, sign=place.sign)
             if run is not None:
                 return run
-        elif not any(process.get("ends") for process in others):
-            return None
         if time.monotonic() >= until:
             return None
         time.sleep(0.02)
@@ -67,8 +65,17 @@ def _uninterrupted() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    handler = signal.getsignal(signal.SIGINT)
+    pressed: list[int] = []
+    takes_it = threading.current_thread() is threading.main_thread() and handler is not None
+    if takes_it:  # other threads may get the signal, and Python would raise it here
+        signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # what we start inherits that
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if takes_it:
+            signal.signal(signal.SIGINT, handler)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)

@@ -129,6 +129,8 @@ def read_live(git: Git) -> tuple[list[Run], list[GittrackError]]:
                 runs.append(seal.preview(journal.read(folder)))
             except GittrackError as exc:
                 damaged.append(exc)
+            except PermissionError as exc:  # somebody else's
+                damaged.append(DataRefused(f"cannot read run '{folder.name}' while it is recorded", cause=exc.strerror))
             except (KeyError, TypeError, ValueError, AttributeError) as exc:
                 damaged.append(DataRefused(f"cannot read '{folder}'", cause=f"its header is malformed ({exc})"))
     return runs, damaged

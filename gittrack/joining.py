@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gittrack import journal, ranks, store
+from gittrack import journal, ranks, repo, store
 from gittrack.draft import draft
 from gittrack.errors import GittrackError
 from gittrack.leftovers import sole
@@ -20,6 +20,7 @@ from gittrack.model import Run
 from gittrack.recorder import say
 from gittrack.refname import RunId, is_run_id, run_ref
 from gittrack.repo import Repo
+from gittrack.shared import make_folder, share
 from gittrack.tracker import ActiveRun
 
 RUN_VARIABLE = "GITTRACK_RUN"
@@ -29,8 +30,8 @@ _FORGET_SECONDS = 7 * 86400
 _attached: set[str] = set()
 
 
-def named_run(place: Repo, wanted: dict[str, Any]) -> str | None:
-    """Returns the run that the environment says this process is to write into, if it is open.
+def named_run(place: Repo, wanted: dict[str, Any]) -> tuple[Repo, str] | None:
+    """Returns the run that the environment says this process is to write into, and where it is, if it is open.
 
     The first `init` of a process writes into that run; later ones start runs that belong to it."""
     run = place.git.environ.get(RUN_VARIABLE)
@@ -39,6 +40,8 @@ def named_run(place: Repo, wanted: dict[str, Any]) -> str | None:
     if run in _attached:
         wanted["parent"] = wanted["parent"] or run
         return None
+    if not (journal.live_root(place.git.place.common_dir) / run).exists():
+        place = repo.find_detached() or place  # where runs go that nothing else could take
     try:
         journal.read_header(journal.live_root(place.git.place.common_dir) / run)
     except (OSError, GittrackError):
@@ -47,7 +50,7 @@ def named_run(place: Repo, wanted: dict[str, Any]) -> str | None:
             say(f"warning: run '{run}' in {RUN_VARIABLE} is not open any more; a new one is recorded")
         return None
     _attached.add(run)
-    return run
+    return place, run
 
 
 def attach(place: Repo, folder: Path, *, about: Mapping[str, Any]) -> ActiveRun:
@@ -69,13 +72,14 @@ def attach(place: Repo, folder: Path, *, about: Mapping[str, Any]) -> ActiveRun:
 def announce(place: Repo, launch: str, run: RunId) -> None:
     """Writes down which run the first rank of a launch records, for the others to find."""
     home = _launches(place)
-    home.mkdir(exist_ok=True)
+    make_folder(home)
     for old in home.iterdir():
         with contextlib.suppress(OSError):
             if time.time() - old.stat().st_mtime > _FORGET_SECONDS:
                 old.unlink()
     temporary = home / f"{launch}.{os.getpid()}"
     temporary.write_text(run, "ascii")
+    share(temporary)
     temporary.replace(home / launch)
 
 

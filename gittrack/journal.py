@@ -6,22 +6,25 @@ reader stops at the first torn frame. This file knows nothing of git; `store.sea
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import json
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gittrack import stalls
 from gittrack.codec import frame
 from gittrack.errors import DataRefused
 from gittrack.git import sync_file
 from gittrack.refname import is_run_id
 from gittrack.settings import host_name
+from gittrack.shared import make_folder, share
 
 SYNC_SECONDS = 0.5  # P2 promises one second
 BEAT_SECONDS = 30
@@ -145,8 +148,11 @@ def run_folders(root: Path) -> list[Path]:
 
 def create(folder: Path, header: Mapping[str, Any]) -> None:
     """Makes the live folder of a run; raises FileExistsError if the run has one already."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not folder.parent.is_dir():
+        make_folder(folder.parent.parent)
+        make_folder(folder.parent)
     folder.mkdir()
+    share(folder)
     try:
         write_header(folder, header)
     except BaseException:
@@ -167,6 +173,7 @@ def write_header(folder: Path, header: Mapping[str, Any]) -> None:
     """Writes `run.json` whole or not at all."""
     temporary = folder / f"{HEADER}.{os.getpid()}"
     temporary.write_text(json.dumps(header), "utf-8")
+    share(temporary)
     temporary.replace(folder / HEADER)
 
 
@@ -242,11 +249,22 @@ class Writer:
     `append` is one write: when it returns, the bytes survive the death of the process. A side thread syncs them to
     the disk within a second. Errors of the disk come out of `append` as OSError; the caller counts them."""
 
-    def __init__(self, folder: Path, *, shared: bool = False, about: Mapping[str, Any] | None = None) -> None:
-        """about: what the header says besides the process: `rank`, and `ends` if it will note how it ended."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        shared: bool = False,
+        about: Mapping[str, Any] | None = None,
+        stalled: Callable[[], None] = lambda: None,
+    ) -> None:
+        """about: what the header says besides the process: `rank`, and `ends` if it will note how it ended.
+
+        stalled: called when the disk stops answering."""
         self.folder = folder
         self.fd = -1
         self.unsynced: list[Path] = []  # files that a note will name
+        self._behind: stalls.Behind | None = None
+        self._stalled = stalled
         if shared:
             self._join()
         else:
@@ -266,24 +284,31 @@ class Writer:
             except FileExistsError:
                 number += 1
             else:
+                share(self.path)
                 return
 
     def _join(self) -> None:
         """Opens the one journal that commands append to, a call each; no process owns it."""
         self.path = self.folder / "0.journal"
         self.fd = _above_standard(os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        share(self.path)
         if os.fstat(self.fd).st_size == 0:
             self.append(frame.encode_json(b"H", {"detached": True}))
 
     def append(self, data: bytes) -> None:
         """Writes whole frames; raises OSError if the disk does not take them."""
+        if self._behind:
+            self._behind.append(data)
+            return
         done = os.write(self.fd, data)
         while done < len(data):  # a nearly full disk takes a part; a reader skips the broken frame
             done += os.write(self.fd, data[done:])
 
     def start_syncing(self) -> None:
-        """Starts the side thread; idempotent. Raises RuntimeError if the system has none left."""
+        """Starts the side threads; idempotent. Raises RuntimeError if the system has none left."""
         if self._thread is None:
+            if stalls.may_stall(self.path):
+                self._behind = stalls.Behind(self.fd, self._stalled)
             thread = threading.Thread(target=self._keep_synced, name="gittrack-sync", daemon=True)
             thread.start()
             self._thread = thread
@@ -300,8 +325,25 @@ class Writer:
                     os.utime(self.fd)
                     beat = time.monotonic()
 
+    def flush(self) -> None:
+        """Makes what was appended survive a power cut; raises OSError, also where the disk does not answer."""
+        if self._behind is None:
+            self.sync()
+            return
+        syncing = threading.Thread(target=self._sync_quietly, name="gittrack-flush", daemon=True)
+        syncing.start()
+        syncing.join(stalls.END_SECONDS)
+        if syncing.is_alive():
+            raise OSError(errno.EAGAIN, "the disk does not answer")
+
+    def _sync_quietly(self) -> None:
+        with contextlib.suppress(OSError):
+            self.sync()
+
     def sync(self) -> None:
         """Makes what was appended survive a power cut; raises OSError."""
+        if self._behind:
+            self._behind.drain(stalls.END_SECONDS)
         while self.unsynced:
             file = self.unsynced.pop(0)
             try:
@@ -319,12 +361,17 @@ class Writer:
                 sync_file(folder)
             self._named = True
 
-    def close(self) -> None:
-        """Ends the side thread and the file; nothing may be appended after this."""
+    def close(self) -> bool:
+        """Ends the side threads and the file; nothing may be appended after this.
+
+        Returns whether all was written; where the disk does not answer, what waits in memory is given up."""
         self._stop.set()
+        if self._behind and not self._behind.close():
+            return False  # to close the file would wait for the disk, too
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=2)
         if self.fd >= 0:
             fd, self.fd = self.fd, -1
             with contextlib.suppress(OSError):
                 os.close(fd)
+        return True

@@ -15,6 +15,7 @@ from typing import Any
 from gittrack import journal
 from gittrack.codec import frame
 from gittrack.errors import DataRefused
+from gittrack.shared import make_folder, share
 
 MARK = "sealed.json"
 KEEP_SECONDS = 30 * 86400  # how long a folder waits for a process that may never come back
@@ -37,22 +38,35 @@ def writers(folder: Path, *, now: float, besides: str = "") -> list[Mapping[str,
     return found
 
 
+def holding_up(folder: Path, *, now: float, own: str) -> list[Mapping[str, Any]]:
+    """Returns the processes that a seal waits for: the one that began the run, and its ranks.
+
+    Others (the workers of a pool) may live for long and write no more; what they do write later is sealed then."""
+    others = writers(folder, now=now, besides=own)
+    owner = journal.read_header(folder).get("process", {}) if others else {}
+    return [process for process in others if process.get("ends") or is_same(process, owner)]
+
+
 def is_same(process: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Tells whether two descriptions are of one process."""
     return all(process.get(key) == other.get(key) for key in ("host", "boot", "space", "pid", "start", "detached"))
 
 
+def _may_grow(folder: Path, live: journal.Live) -> bool:
+    """Tells whether a process may still write into a folder, as far as we can see."""
+    heads = {name: item.header for name, item in live.journals.items()}
+    return any(not journal.is_gone(head) and not journal.is_closed(folder / name) for name, head in heads.items())
+
+
 def discard(common_dir: Path, live: journal.Live, *, seal: str) -> None:
-    """Removes a run's folder after it was sealed as `seal`; sets it aside if a process elsewhere may write to it."""
+    """Removes a run's folder after it was sealed as `seal`; sets it aside if a process may still write to it."""
     folder = live.folder
-    if any(
-        journal.is_gone(process) is None and not journal.is_closed(folder / name)
-        for name, process in ((name, item.header) for name, item in live.journals.items())
-    ):
+    if _may_grow(folder, live):
         with contextlib.suppress(OSError):
             (folder / MARK).write_text(json.dumps({"seal": seal}), "ascii")
+            share(folder / MARK)
             home = journal.sealed_root(common_dir)
-            home.mkdir(exist_ok=True)
+            make_folder(home)
             folder.rename(home / folder.name)
         return
     journal.remove(folder)
@@ -93,13 +107,13 @@ def home_of(folder: Path) -> Path:
 
 
 def is_spent(folder: Path, *, now: float) -> bool:
-    """Tells whether nothing came into a folder since it was set aside; one that waited for a month is removed."""
+    """Tells whether nothing came into a folder since it was set aside; removes it if nothing can, or after a month."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         before = json.loads((folder / MARK).read_bytes()).get("seal")
         live = journal.read_heads(folder)
         if before != journal.seal_name(live):
             return False
-        if now - live.touched > KEEP_SECONDS:
+        if now - live.touched > KEEP_SECONDS or not _may_grow(folder, live):
             shutil.rmtree(folder, ignore_errors=True)
         return True
     return False

@@ -24,6 +24,8 @@ _TAIL = "output.tail."
 _CHUNK = 65536
 _WRITE_SECONDS = 0.5  # how often a line that is not complete is written
 _MAX_LINE = 65536
+_MOST_WAITING = 8 * 1024 * 1024
+_PATIENCE_SECONDS = 1.0
 _ROWS, _TALL_ROWS = 8, 64  # how far up a progress display may go, at first and once one did
 _TOKENS = re.compile(
     rb"\r?\n|\r|\x08+|\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][0-9A-B]|\x1b[=>78cM]"
@@ -100,42 +102,92 @@ class Screen:
         return b"\n".join(bytes(row) for row in self._rows)
 
 
+def _opened(path: Path) -> io.FileIO:
+    """Opens a file to write, with the rights that gittrack.shared gives; this file imports nothing of ours."""
+    file = path.open("wb", buffering=0)
+    with contextlib.suppress(OSError):
+        around = path.parent.stat().st_mode
+        if around & 0o020:
+            os.fchmod(file.fileno(), 0o660 | around & 0o004)
+    return file
+
+
 class Log:
     """The log of a run's output, in its live folder: the beginning in one file, the end in pieces that are renewed.
 
-    It is on disk as it comes, so that whoever seals the run finds it; safe from several threads. Never raises: the
-    run goes on if the disk is full."""
+    It is on disk as it comes, so that whoever seals the run finds it. A thread writes it, so that a disk that stops
+    answering holds nobody up; what it cannot take is left out. Safe from several threads; never raises."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._waiting: list[bytes] = []
+        self._waiting_size = 0
+        self._wanted = self._flushed = 0  # how often `flush` was called, and done
+        self._is_closed = False
+        self._thread: threading.Thread | None = None
         self._screen = Screen()
         self._size = 0  # of what is complete
-        self._head = (folder / NAME).open("wb", buffering=0)
+        self._head = _opened(folder / NAME)
         self._tail: io.FileIO | None = None  # the piece that is written to
         self._pieces: list[Path] = []
-        self._written = 0.0
 
     def write(self, data: bytes) -> None:
         """Takes a piece of output."""
-        with self._lock, contextlib.suppress(OSError, ValueError):  # ValueError: closed, a grandchild still writes
-            self._keep(self._screen.feed(data))
-            if time.monotonic() - self._written > _WRITE_SECONDS:
-                self._keep_rest()
+        with self._changed:
+            if self._is_closed or self._waiting_size > _MOST_WAITING:
+                return
+            self._waiting.append(data)
+            self._waiting_size += len(data)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="gittrack-log", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
 
     def flush(self) -> None:
-        """Writes the lines that are not complete, too; more may follow."""
-        with self._lock, contextlib.suppress(OSError, ValueError):
-            self._keep_rest()
+        """Returns when all that was taken is on disk, also lines that are not complete; or after a moment."""
+        with self._changed:
+            if self._thread is not None:
+                self._wanted += 1
+                number = self._wanted
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._flushed >= number, _PATIENCE_SECONDS)
 
     def close(self) -> None:
         """Ends the log."""
-        with self._lock:
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(_PATIENCE_SECONDS)
+            if self._thread.is_alive():
+                return  # to close a file would wait for the disk, too
+        self._head.close()
+        if self._tail:
+            self._tail.close()
+
+    def _has_work(self) -> bool:
+        return bool(self._waiting) or self._is_closed or self._wanted > self._flushed
+
+    def _run(self) -> None:
+        written = 0.0
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._has_work, _WRITE_SECONDS)
+                parts, self._waiting, self._waiting_size = self._waiting, [], 0
+                is_last, wanted = self._is_closed, self._wanted
+                late = not parts or wanted > self._flushed
             with contextlib.suppress(OSError, ValueError):
-                self._keep_rest()
-            self._head.close()
-            if self._tail:
-                self._tail.close()
+                for part in parts:
+                    self._keep(self._screen.feed(part))
+                if late or is_last or time.monotonic() - written > _WRITE_SECONDS:
+                    self._keep_rest()
+                    written = time.monotonic()
+            with self._changed:
+                self._flushed = wanted
+                self._changed.notify_all()
+                if is_last and not self._waiting:
+                    return
 
     def _keep(self, data: bytes) -> None:
         if data and self._size < HEAD_BYTES:
@@ -158,14 +210,13 @@ class Log:
         else:
             self._head.truncate(HEAD_BYTES)
         path = self._folder / f"{_TAIL}{self._size}"
-        self._tail = path.open("wb", buffering=0)
+        self._tail = _opened(path)
         self._pieces.append(path)
         while len(self._pieces) > 2:
             self._pieces.pop(0).unlink()
 
     def _keep_rest(self) -> None:
         """Writes what may still change behind what is complete; it is written over later."""
-        self._written = time.monotonic()
         rest = self._screen.rest
         file, at = (self._head, self._size) if self._tail is None else (self._tail, self._tail.tell())
         if rest and (file is self._tail or at + len(rest) <= HEAD_BYTES + _MAX_LINE):
@@ -212,8 +263,6 @@ class Copier:
             os.write(self._control, b"k")  # ready
         while self._streams:
             ready = {fd for fd, _ in waiting.poll(1000)}
-            if not ready and self._log:
-                self._log.flush()
             if self._control in ready and not self._obey():
                 waiting.unregister(self._control)
                 os.close(self._control)

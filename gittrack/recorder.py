@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from gittrack import journal, values
+from gittrack import journal, leftovers, values
 from gittrack.codec import frame
 from gittrack.model import SYSTEM
 from gittrack.outcome import describe_error
@@ -99,7 +99,9 @@ class Recorder:
 
     def _open(self) -> None:
         try:
-            self._writer = journal.Writer(self.folder, shared=self._shared, about=self._about)
+            self._writer = journal.Writer(
+                leftovers.home_of(self.folder), shared=self._shared, about=self._about, stalled=self._stalled
+            )
         except OSError as exc:
             self._say_once("open", f"warning: cannot write to '{self.folder}' ({exc.strerror})")
 
@@ -116,6 +118,9 @@ class Recorder:
             self._lost("append", f"{what} of run {self.label} could not be written ({exc.strerror})")
             return False
         return True
+
+    def _stalled(self) -> None:
+        self._say_once("stalled", f"warning: the disk does not answer; values of run {self.label} wait in memory")
 
     def count(self, **counts: int) -> None:
         """Adds to what the run says of itself when it ends: values dropped, secrets redacted."""
@@ -326,7 +331,7 @@ class Recorder:
         with self._lock:
             if self._writer and not self._done:
                 try:
-                    self._writer.sync()
+                    self._writer.flush()
                 except OSError as exc:
                     why = f"what run {self.label} wrote may not survive a power cut ({exc.strerror})"
                     self._say_once("sync", "warning: " + why)

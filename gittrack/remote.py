@@ -87,6 +87,9 @@ def fetch_runs(git: Git, remote: str, *, progress: Progress | None = None) -> No
 
 def fetch(git: Git, remote: str, refspecs: Sequence[str], *, progress: Progress | None = None) -> None:
     """Fetches exactly these refspecs; raises RemoteError."""
+    if not git.has_executable:
+        _fetch_without_git(git, remote, refspecs)
+        return
     args = (
         "--no-tags",
         "--no-prune",
@@ -109,6 +112,8 @@ def push(git: Git, remote: str, refs: Iterable[tuple[Oid, str]], *, progress: Pr
 
     RemoteError means that nothing is known of any of them, so whoever has many pushes REFS_PER_PUSH at a time."""
     pending = list(refs)
+    if not git.has_executable:
+        return _push_without_git(git, remote, pending)
     settings = _SETTINGS if is_address(remote) else (*_SETTINGS, f"remote.{remote}.mirror=false")
     args = ["--porcelain"] + ["--progress"] * transfer.needs_progress(progress)
     specs = [f"{oid}:{ref}" for oid, ref in pending]
@@ -119,6 +124,21 @@ def push(git: Git, remote: str, refs: Iterable[tuple[Oid, str]], *, progress: Pr
     said = answers.remote_words(done.stderr)
     found = [answered[ref] for _, ref in pending]
     return [a if a.taken or not said else Answer(a.ref, taken=False, reason=f"{a.reason}; {said}") for a in found]
+
+
+def _fetch_without_git(git: Git, remote: str, refspecs: Sequence[str]) -> None:
+    from gittrack.libgit import sharing  # noqa: PLC0415 - dulwich, and only where there is no git
+
+    silence = read_settings(git).seconds("timeout")
+    sharing.fetch(git, remote, refspecs, terminal=_has_terminal(), silence=silence)
+
+
+def _push_without_git(git: Git, remote: str, refs: Iterable[tuple[Oid, str]]) -> list[Answer]:
+    from gittrack.libgit import sharing  # noqa: PLC0415 - as above
+
+    silence = read_settings(git).seconds("timeout")
+    reasons = sharing.push(git, remote, refs, terminal=_has_terminal(), silence=silence)
+    return [Answer(ref, taken=not reason, reason=reason) for ref, reason in reasons.items()]
 
 
 def _run(git: Git, *args: str, settings: Sequence[str], progress: Progress | None) -> transfer.Done:

@@ -22,19 +22,20 @@ from gittrack.draft import Draft, Last, draft, has_room, merge_params, summarise
 from gittrack.errors import DataRefused, GittrackError
 from gittrack.git import Git, RefMoved
 from gittrack.journal import run_folders
-from gittrack.leftovers import discard, is_spent, remove_rest, sole, was_sealed, writers
+from gittrack.leftovers import discard, holding_up, is_spent, remove_rest, sole, was_sealed, writers
 from gittrack.model import Code, Event, Metric, Run, State, fold
 from gittrack.refname import Oid, RunId, run_ref
+from gittrack.shared import make_folder, share
 
 
 def seal(git: Git, folder: Path, *, own: str, sign: bool = False) -> Run | None:
     """Makes the commit of what is in a live folder, then removes the folder; returns the run.
 
-    None if another process than the one with the journal `own` writes to it. Raises OSError or GittrackError, and
-    then the folder stays as it was."""
+    None if it is held up by another process than the one with the journal `own`. Raises OSError or GittrackError,
+    and then the folder stays as it was."""
     try:
         with sole(folder, wait=True):  # whoever joins a run holds it too
-            return None if writers(folder, now=time.time(), besides=own) else seal_held(git, folder, sign=sign)
+            return None if holding_up(folder, now=time.time(), own=own) else seal_held(git, folder, sign=sign)
     except FileNotFoundError:  # another process was faster
         tip = None if folder.joinpath(journal.HEADER).exists() else git.resolve(run_ref(RunId(folder.name)))
         if tip is None:
@@ -208,7 +209,7 @@ def _facts(header: Mapping[str, Any], made: Draft, live: journal.Live) -> dict[s
         else [],
     }
     facts |= {key: value for key, value in state.items() if value not in (None, [], ())}
-    for key in "author host user pid command directory project entity job job_type launch parent".split():
+    for key in "author host user pid command directory folder project entity job job_type launch parent".split():
         facts[key] = header.get(key)
     for key in ("exit_code", "signal", "error"):
         facts[key] = made.outcome.get(key)
@@ -329,8 +330,9 @@ def edit_live(folder: Path, changes: Mapping[str, Any], *, author: str, now: flo
     base = manifest.base_state(_facts(live.header, draft(live), live))
     edits, _ = _live_edits(folder, ())
     made = store.make_edit(base, edits, changes, author=author, now=now, random=random)
-    (folder / "edits").mkdir(exist_ok=True)
+    make_folder(folder / "edits")
     (folder / "edits" / made.file).write_bytes(event_codec.encode_edit(made))
+    share(folder / "edits" / made.file)
     return fold(base, [*edits, made])
 
 

@@ -32,6 +32,7 @@ KEYS: dict[str, tuple[str, str]] = {
         "seconds without a sign of life before a remote is given up, and at most 10 to connect; 0: never",
     ),
     "snapshotLimit": ("10M", "the largest untracked file that goes into a snapshot"),
+    "snapshotInclude": ("", "ignored files that go into a snapshot all the same: patterns as git's pathspecs"),
 }
 
 _ON, _OFF = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -102,13 +103,7 @@ def environment() -> dict[str, str]:
 
 def read_settings(git: Git) -> Settings:
     """Returns the settings that hold in a repository."""
-    raw = git.run("config", "--list", "-z").stdout.decode("utf-8", "replace")
-    values = {}
-    for item in raw.split("\0"):
-        key, newline, value = item.partition("\n")
-        if key:
-            values[key] = value if newline else "true"
-    return Settings(values, environment())
+    return Settings(dict(git.config()), environment())
 
 
 def signature(git: Git) -> tuple[object, ...]:

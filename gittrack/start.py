@@ -16,6 +16,7 @@ from typing import Any
 
 from gittrack import (
     capture,
+    elsewhere,
     environment,
     exits,
     joining,
@@ -27,7 +28,7 @@ from gittrack import (
     store,
     values,
 )
-from gittrack.codec import manifest, yaml12
+from gittrack.codec import manifest
 from gittrack.console import console
 from gittrack.draft import draft
 from gittrack.errors import DataRefused, GitFailed, GittrackError, UsageError
@@ -38,8 +39,8 @@ from gittrack.recorder import say
 from gittrack.refname import RunId, run_ref
 from gittrack.repo import Repo
 from gittrack.resume import as_run_id, find_earlier, job_name
+from gittrack.shared import share
 from gittrack.tracker import ActiveRun, active
-from gittrack.version import VERSION
 from gittrack.views import read_params
 
 _KNOWN_ELSEWHERE = frozenset(
@@ -50,7 +51,6 @@ _KNOWN_ELSEWHERE = frozenset(
 )
 _said: set[str] = set()
 _turns: list[int] = []
-_machine: dict[str, Any] = {}
 
 
 def _warn_once(key: str, text: str) -> None:
@@ -126,14 +126,14 @@ def _start(
     environ = settings.environment()
     if disabled or environ.get("GITTRACK_MODE") == "disabled":
         return _disabled(wanted, params)
-    place = _open()
+    place = elsewhere.open_place(environ.get(joining.RUN_VARIABLE))
     if place is None:
         return _disabled(wanted, params)
     rank = _rank(environ)
     try:
         named = joining.named_run(place, wanted)
         if named:
-            return _attach(place, named, wanted, params, rank=rank)
+            return _attach(*named, wanted, params, rank=rank)
     except (OSError, GitFailed, DataRefused) as exc:
         say(f"warning: a new run is recorded, for the one that is open cannot be written to ({_why(exc)})")
     policy = place.settings.choice("ranks", "all", "first", "each")
@@ -164,9 +164,11 @@ def _record_somewhere(
         raise
     except Exception as exc:  # noqa: BLE001 - training begins whatever happens here
         say(f"warning: nothing can be recorded in '{place.git.place.common_dir}' ({_why(exc)})")
-    detached = _detached()
+    store_of_own = elsewhere.detached()
+    if store_of_own is None:
+        return None
     try:
-        return _record(detached, wanted, earlier=None, identifier=identifier) if detached else None
+        return _record(store_of_own, wanted, earlier=None, identifier=identifier, source=place)
     except Exception as exc:  # noqa: BLE001 - the same
         say(f"warning: nothing is recorded ({_why(exc)})")
         return None
@@ -195,7 +197,9 @@ def _attach(
     run = joining.attach(place, folder, about={"rank": rank.number} if rank else {})
     if not rank or rank.number == 0:
         with contextlib.suppress(OSError):
-            write_environment(place, folder)  # this process is what is recorded, not the command around it
+            environment.write(
+                place.git, place.settings, folder
+            )  # this process is what is recorded, not the command around it
         for key in ("name", "notes", "group"):
             if wanted[key]:
                 setattr(run, key, wanted[key])
@@ -227,26 +231,6 @@ def _beside_the_first(place: Repo, rank: ranks.Rank, params: Mapping[str, Any], 
             found.log_params(params)
         return found
     return _disabled({}, params)
-
-
-def _open() -> Repo | None:
-    """Returns the repository here, or the detached one in the user's data folder; None if neither can be had."""
-    try:
-        found = repo.open_repo()
-        found.settings  # noqa: B018 - read now, where it is known what to do if they cannot be read
-    except (OSError, GittrackError) as exc:
-        what = exc.message if isinstance(exc, GittrackError) else f"the repository cannot be opened ({_why(exc)})"
-        _warn_once("detached", f"{what}; the run is recorded without code in your data folder")
-        return _detached()
-    return found
-
-
-def _detached() -> Repo | None:
-    try:
-        return repo.detached_repo()
-    except (OSError, GittrackError) as exc:
-        say(f"warning: nothing is recorded ({exc})")
-        return None
 
 
 def _disabled(wanted: Mapping[str, Any], params: Mapping[str, Any]) -> ActiveRun:
@@ -282,7 +266,14 @@ def _command_text() -> str:
 # Recording ----------------------------------------------------------------------------------------------------------
 
 
-def _record(place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, identifier: str | None) -> ActiveRun:
+def _record(
+    place: Repo,
+    wanted: Mapping[str, Any],
+    *,
+    earlier: Run | None,
+    identifier: str | None,
+    source: Repo | None = None,
+) -> ActiveRun:
     """Makes the live folder of a new run, or of one that goes on, and returns the run."""
     heard = place.settings.switch("output") and not wanted.get("rank")
     if heard:
@@ -295,7 +286,7 @@ def _record(place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, iden
             detail = store.read_detail(objects, earlier.id, str(earlier.oid), oid_bytes=place.git.place.oid_bytes)
             history, params = detail.history(), detail.params()
         wanted = {"first_step": max(history.steps) + 1 if history and len(history.steps) else 0, **wanted}
-    live = create(place, wanted, command=command, now=now, identifier=identifier, earlier=earlier)
+    live = create(place, wanted, command=command, now=now, identifier=identifier, earlier=earlier, source=source)
     try:
         if "launch" in wanted:
             joining.announce(place, wanted["launch"], RunId(live.name))
@@ -347,13 +338,15 @@ def create(
     earlier: Run | None = None,
     detached: bool = False,
     program: str | None = None,
+    source: Repo | None = None,
 ) -> Path:
     """Captures code and environment and makes the live folder of a run; returns the folder.
 
     detached: no process owns the run; only `git track finish` ends it. program: what the run is of, if it is a
-    command; else it is this process."""
+    command; else it is this process. source: the repository here, if that is another one, to which nothing can be
+    written."""
     git = place.git
-    code = _capture(place)
+    code, changes = _capture(place, source)
     run_id = earlier.id if earlier else _free_id(place, identifier)
     folder = journal.live_root(git.place.common_dir) / run_id
     header = {
@@ -367,14 +360,16 @@ def create(
         "user": settings.user_name(),
         "pid": os.getpid(),
         "command": command,
-        "directory": environment.directory_in(git.place.work_tree),
+        "directory": environment.directory_in((source or place).git.place.work_tree),
         "code": manifest.code_facts(code),
-        "code_time": git.commit_time(code.exact) if code.exact else 0,
+        "code_time": git.commit_facts(code.exact)[1] if code.exact and source is None else 0,
         "process": {"detached": True} if detached else journal.process_identity(),
         "tip": earlier.oid if earlier else None,
         "job": job_name(place.git.environ),
     }
-    unlinked = place.settings.choice("code", "parent", "none") == "none"
+    if place.detached:
+        header |= {"folder": os.path.abspath(os.curdir)}
+    unlinked = source is not None or place.settings.choice("code", "parent", "none") == "none"
     if unlinked:
         header |= {"unlinked": True}
     try:
@@ -384,9 +379,10 @@ def create(
             f"run '{run_id}' is being recorded already", hint="finish it first, or start a new one"
         ) from None
     try:
-        write_environment(place, folder, program=program)
-        if unlinked and (changes := capture.patch(git, code)):
+        environment.write(git, place.settings, folder, program=program)
+        if unlinked and (changes := changes or capture.patch(git, code)):
             (folder / "code.patch").write_bytes(changes)
+            share(folder / "code.patch")
     except BaseException:  # a run is there whole or not at all
         journal.remove(folder)
         raise
@@ -400,22 +396,36 @@ def _about(header: Mapping[str, Any]) -> dict[str, Any]:
 def pin(run: ActiveRun, git: Git, header: Mapping[str, Any]) -> None:
     """Keeps the run's code from git's gc while it runs."""
     exact = manifest.read_code(header.get("code")).exact
-    if exact is not None:
+    if exact is not None and not header.get("folder"):
         found = Pin(git, run.id, exact)
         with contextlib.suppress(RuntimeError):  # no thread is left; the reflog has to do
             found.start()
             run.pinning = found
 
 
-def _capture(place: Repo) -> Code:
-    code = capture.capture_code(place.git, place.settings)
+def _capture(place: Repo, source: Repo | None) -> tuple[Code, bytes]:
+    """Returns the code of a run, and its uncommitted changes where they cannot be stored beside it."""
+    here = source or place
+    if source is None:
+        code, changes = Code() if place.detached else capture.capture_code(place.git, place.settings), b""
+    else:
+        code, changes = capture.capture_patch(source.git, source.settings, home=place.state_dir)
+    if not here.git.has_executable:
+        _warn_without_git(here, code)
+    elif code.dirty and here.settings.get("dirty") == "warn":
+        _warn_once("dirty", "your uncommitted work is not recorded, only the commit: track.dirty is 'warn'")
     if code.omitted:
         listed = ", ".join(left.path for left in code.omitted[:5])
         more = f" and {len(code.omitted) - 5} more" if len(code.omitted) > 5 else ""
         _warn_once(f"omitted:{listed}", f"left out of the snapshot of your uncommitted work: {listed}{more}")
-    if code.dirty and place.settings.get("dirty") == "warn":
-        _warn_once("dirty", "your uncommitted work is not recorded, only the commit: track.dirty is 'warn'")
-    return code
+    return code, changes
+
+
+def _warn_without_git(place: Repo, code: Code) -> None:
+    kept = "the commit, and that there is uncommitted work, but not that work" if code.dirty else "the commit"
+    unsigned = "; its commit is not signed" if place.settings.flag("commit.gpgsign") else ""
+    if place.git.place.work_tree:
+        _warn_once("no git", f"git is not installed, or not on PATH: the run records {kept}{unsigned}")
 
 
 def _free_id(place: Repo, identifier: str | None) -> RunId:
@@ -426,27 +436,3 @@ def _free_id(place: Repo, identifier: str | None) -> RunId:
         say(f"warning: run '{identifier}' exists already and resume was not given; a new id is used")
         return repo.new_id()
     return wanted
-
-
-def write_environment(place: Repo, folder: Path, *, program: str | None = None) -> None:
-    """Writes what goes into `env/`, as it will stand in the commit.
-
-    Of this process; or, with the path of a `program` that is about to be run, of the Python that will run it."""
-    if not _machine:
-        _machine.update(environment.machine(), git=place.git.ask("version").decode().split()[2])
-    facts = {**_machine, "gittrack": VERSION, "variables": environment.variables(place.settings)}
-    packages: list[str] = []
-    if program is None:
-        packages = environment.packages()
-    else:
-        del facts["python"]
-        python = environment.interpreter_of(program)
-        if python is not None:
-            facts = {"python": {"version": python.version, "executable": python.executable}, **facts}
-            packages = environment.packages(python.folders)
-    env = folder / "env"
-    env.mkdir(exist_ok=True)
-    (env / "environment.yaml").write_bytes(yaml12.encode({key: value for key, value in facts.items() if value}))
-    (env / "packages.txt").write_text("".join(f"{line}\n" for line in packages), "utf-8")
-    for name, content in environment.lock_files(place.git.place.work_tree).items():
-        (env / name).write_bytes(content)

@@ -13,8 +13,9 @@ from gittrack import remote, store
 from gittrack.answers import Answer
 from gittrack.codec import record
 from gittrack.errors import DataRefused, GitFailed, GittrackError, RemoteError
-from gittrack.git import Git, Objects, RefMoved, Update
+from gittrack.git import Git, RefMoved, Update
 from gittrack.model import Code, fold
+from gittrack.objects import Objects
 from gittrack.refname import LOCAL, RUNS, Oid, RunId, mirror_prefix, run_of, run_ref
 from gittrack.transfer import Progress
 
@@ -23,12 +24,15 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Integrated:
-    """What integration did: runs that are new here, that moved forward, that were joined, and what was refused."""
+    """What integration did: runs that are new here, that moved forward, that were joined, and what was refused.
+
+    parted: runs that two machines went on with, and the version of each that is not shown."""
 
     new: tuple[RunId, ...] = ()
     forwarded: tuple[RunId, ...] = ()
     joined: tuple[RunId, ...] = ()
     refused: tuple[GittrackError, ...] = ()
+    parted: tuple[tuple[RunId, Oid], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Pushed:
     refused: tuple[tuple[RunId, str], ...] = ()
     joined: tuple[RunId, ...] = ()
     broken: RemoteError | None = None
+    parted: tuple[tuple[RunId, Oid], ...] = ()
 
 
 def _mirrors(git: Git) -> dict[RunId, list[Oid]]:
@@ -57,16 +62,21 @@ def _own(git: Git) -> dict[RunId, Oid]:
 
 
 def integrate(git: Git) -> Integrated:
-    """Takes what the mirrors hold into `refs/runs/`: new runs, fast-forwards, joins (docs/format.md, chapter 9)."""
+    """Takes what the mirrors hold into `refs/runs/`."""
+    return take_in(git, [(run, oid) for run, oids in _mirrors(git).items() for oid in oids])
+
+
+def take_in(git: Git, commits: Sequence[tuple[RunId, Oid]]) -> Integrated:
+    """Takes commits of runs into `refs/runs/`: new runs, fast-forwards, joins (docs/format.md, chapter 9)."""
     for _ in range(_ATTEMPTS):
         with contextlib.suppress(RefMoved):  # another process takes in the same runs right now
-            return _integrate(git)
-    raise RefMoved("cannot take in the runs of a remote", cause="other processes keep changing them", hint="try again")
+            return _take_in(git, commits)
+    raise RefMoved("cannot take in runs from elsewhere", cause="other processes keep changing them", hint="try again")
 
 
-def _integrate(git: Git) -> Integrated:
+def _take_in(git: Git, commits: Sequence[tuple[RunId, Oid]]) -> Integrated:
     own = _own(git)
-    pending = [(run, oid) for run, oids in _mirrors(git).items() for oid in oids if own.get(run) != oid]
+    pending = [(run, oid) for run, oid in commits if own.get(run) != oid]
     if not pending:
         return Integrated()
     new: dict[RunId, Oid] = {}
@@ -86,20 +96,23 @@ def _integrate(git: Git) -> Integrated:
                 new[run] = oid
         if new:
             git.update_refs(Update(run_ref(run), oid, None) for run, oid in new.items())
-        forwarded, joined = [], []
+        forwarded, joined, parted = [], [], []
         for run, oid in differing:
             try:
-                outcome = _take(git, objects, run, oid)
+                outcome, hidden = _take(git, objects, run, oid)
             except GittrackError as exc:
                 refused.append(exc)
             else:
                 forwarded += [run] if outcome == "forward" else []
                 joined += [run] if outcome == "join" else []
-    return Integrated(tuple(new), tuple(forwarded), tuple(joined), tuple(refused))
+                parted += [(run, hidden)] if hidden else []
+    return Integrated(tuple(new), tuple(forwarded), tuple(joined), tuple(refused), tuple(parted))
 
 
-def _take(git: Git, objects: Objects, run: RunId, theirs: Oid) -> str:
-    """Brings one run that differs from a mirror up to date; returns `keep`, `forward` or `join`."""
+def _take(git: Git, objects: Objects, run: RunId, theirs: Oid) -> tuple[str, Oid | None]:
+    """Brings one run that differs from a mirror up to date; returns `keep`, `forward` or `join`.
+
+    And the version that is not shown, if two machines went on with the run."""
     try:
         store.read_commit(objects, theirs)
     except DataRefused as exc:
@@ -110,18 +123,20 @@ def _take(git: Git, objects: Objects, run: RunId, theirs: Oid) -> str:
             raise record.refused(run, "its commit is missing here", "see `git track fsck`")
         choice = decide(git, ours, theirs)
         if choice == "keep":
-            return choice
+            return choice, None
         error = check(objects, run, theirs, oid_bytes=git.place.oid_bytes)
         if error:
             raise error
+        hidden = None
         try:
             if choice == "forward":
                 git.update_refs([Update(run_ref(run), theirs, ours)])
             else:
+                hidden = store.recorded_twice(git, run, ours, theirs)
                 store.join(git, run, ours, theirs, old=ours)
         except RefMoved:
             continue
-        return choice
+        return choice, hidden
     raise RefMoved(f"cannot join run '{run}'", cause="other processes keep changing it", hint="try again")
 
 
@@ -194,6 +209,7 @@ def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]], *, progress: Pr
     taken: list[RunId] = []
     refused: list[tuple[RunId, str]] = []
     joined: list[RunId] = []
+    parted: list[tuple[RunId, Oid]] = []
     pending = dict(runs)
     try:
         for attempt in range(_ATTEMPTS):
@@ -217,6 +233,7 @@ def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]], *, progress: Pr
             bad = {run for run in moved if any(run in str(error) for error in outcome.refused)}
             refused += [(run, "the remote's version is refused") for run in moved if run in bad]
             joined += outcome.joined
+            parted += outcome.parted
             joined += [run for run in moved if run not in bad and _join_for_push(git, run, prefix)]
             again = dict(unpushed(git, name))
             pending = {run: again[run] for run in moved if run in again and run not in bad}
@@ -224,8 +241,8 @@ def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]], *, progress: Pr
     except RemoteError as exc:
         if not (taken or refused or joined):
             raise
-        return Pushed(tuple(taken), tuple(refused), tuple(joined), broken=exc)
-    return Pushed(tuple(taken), tuple(refused), tuple(joined))
+        return Pushed(tuple(taken), tuple(refused), tuple(joined), broken=exc, parted=tuple(parted))
+    return Pushed(tuple(taken), tuple(refused), tuple(joined), parted=tuple(parted))
 
 
 def _push_in_parts(
@@ -280,23 +297,12 @@ class Publication:
 
 def publication(git: Git, name: str, codes: Mapping[RunId, Code]) -> Publication:
     """Returns what code the push of these runs would publish that the remote is not known to have."""
-    known = [f"--remotes={name}", f"--glob={mirror_prefix(name)}*"]
+    known = [f"refs/remotes/{name}/", mirror_prefix(name)]
     commits = {code.commit for code in codes.values() if code.commit}
-    missing = 0
-    if commits:
-        done = git.run("rev-list", "--count", *sorted(commits), "--not", *known)
-        missing = int(done.stdout or 0) if done.returncode == 0 else 0
-    snapshots: dict[RunId, tuple[str, ...]] = {}
-    for run, code in codes.items():
-        if code.snapshot and git.run("rev-list", "--count", code.snapshot, "--not", *known).stdout.strip() not in (
-            b"",
-            b"0",
-        ):
-            snapshots[run] = _files_of(git, code)
-    return Publication(missing, snapshots)
-
-
-def _files_of(git: Git, code: Code) -> tuple[str, ...]:
-    base = code.commit or git.empty_tree
-    raw = git.ask("diff-tree", "-r", "-z", "--name-only", "--no-renames", base, str(code.snapshot))
-    return tuple(path for path in raw.decode("utf-8", "replace").split("\0") if path)
+    missing = git.count_new(commits, known=known) if commits else 0
+    snapshots = {
+        run: git.changed_paths(code.commit or git.empty_tree, code.snapshot)
+        for run, code in codes.items()
+        if code.snapshot and git.count_new([code.snapshot], known=known)
+    }
+    return Publication(missing or 0, snapshots)

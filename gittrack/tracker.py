@@ -292,9 +292,12 @@ class ActiveRun(Recorder):
             if self._owner:  # how a forked child ends says nothing of the run
                 self._note("child" if self._attached else "end", **end)
             self._done = True
-            if self._writer:
-                self._writer.close()
+            whole = self._writer is None or self._writer.close()
         _forget(self)
+        if not whole:
+            say(f"warning: run {self.label} could not be committed yet (the disk does not answer)")
+            say("what was written of it is kept; the next `git track` command commits it")
+            return None
         if not self._owner or (self._attached and not self._about.get("ends")):
             return None
         self.sealed = ending.commit_run(

@@ -103,7 +103,8 @@ def test_the_first_and_the_last_mebibyte_are_kept(tmp_path: Path, size: int, pie
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= HEAD_BYTES + 2 * TAIL_BYTES + 65536
 
 
-def test_what_a_killed_process_had_printed_is_on_disk(tmp_path: Path) -> None:
+def test_what_a_killed_process_had_printed_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(printed, "_PATIENCE_SECONDS", 60.0)  # a machine that has much to do
     log = Log(tmp_path)
     for number in range(200_000):
         log.write(b"%015d\n" % number)

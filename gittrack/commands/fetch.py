@@ -22,10 +22,7 @@ def command(where: str | None, quiet: bool) -> None:
 def fetch(where: str | None, *, quiet: bool) -> None:
     """Fetches and says what came; a run that breaks the format is named and left out."""
     place = common.open_repo()
-    branch = (
-        place.git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip() or None
-    )
-    name = remote.choose(place.settings, where, branch=branch)
+    name = remote.choose(place.settings, where, branch=place.git.branch())
     with output.Progress(quiet=quiet) as progress:
         done = sync.pull(place.git, name, progress=progress.report)
     for label, runs in (("new", done.new), ("updated", done.forwarded), ("joined", done.joined)):
@@ -35,6 +32,7 @@ def fetch(where: str | None, *, quiet: bool) -> None:
             output.line(f"{label} {run}")
         if len(runs) > 20:
             output.line(f"{label} {len(runs) - 20} more")
+    common.tell_parted(done.parted)
     for error in done.refused:
         common.report(error, label="warning")
     if done.refused:

@@ -9,7 +9,6 @@ import click
 
 from gittrack import forms, output, query
 from gittrack.commands import common
-from gittrack.errors import UsageError
 from gittrack.model import SYSTEM, Run
 from gittrack.terminal import printable, printable_lines
 
@@ -53,7 +52,7 @@ def command(
     place = common.open_repo()
     known = common.read_runs(place, deleted=everything)
     found: list[Run] = known.find_all(runs) if runs else list(known.listing.runs)
-    start = _since(place.git.ask("rev-parse", f"--since={since}").decode()) if since else None
+    start = place.git.date(since) if since else None
     found = [
         run
         for run in found
@@ -86,13 +85,6 @@ def command(
     else:
         lines = _table(screen, columns, found, now=common.now())
         screen.page(lines, common.pager(place) if screen.terminal else None)
-
-
-def _since(text: str) -> int:
-    digits = text.strip().rpartition("=")[2]
-    if not digits.isdigit():
-        raise UsageError("git does not understand that date")
-    return int(digits)
 
 
 def _chosen(columns: str, runs: Sequence[Run]) -> tuple[list[str], list[list[object]]]:

@@ -29,7 +29,7 @@ def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool, 
     known = common.read_runs(place, deleted=True)
     if where and where not in remote.names(place.settings) and not remote.is_address(where):
         runs, where = (where, *runs), None  # `git track push RUN`
-    name = remote.choose(place.settings, where, branch=_branch(place))
+    name = remote.choose(place.settings, where, branch=place.git.branch())
     wanted = known.find_all(runs) if runs else [run for run in known.listing.runs if run.oid]
     by_id = {run.id: common.require_commit(run) for run in wanted}
     pending = [(run, tip) for run, tip in sync.unpushed(place.git, name) if run in by_id]
@@ -55,6 +55,7 @@ def _tell(done: sync.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: bool
         output.line(f"pushed {run} {printable(by_id[run].name)}")
     for run in done.joined if not quiet else ():
         output.warn(f"joined {run} with the edits of others")
+    common.tell_parted(done.parted)
     for run, reason in done.refused:
         output.warn(f"refused {run} {by_id[run].name}: {reason}")
     if done.broken:
@@ -66,10 +67,6 @@ def _tell(done: sync.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: bool
             cause=done.refused[0][1],
             hint="everything is kept here; `git track push` tries again",
         )
-
-
-def _branch(place: Repo) -> str | None:
-    return place.git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip() or None
 
 
 def _agree(place: Repo, name: str, pending: list, by_id: dict[RunId, Run], *, yes: bool) -> list:  # type: ignore[type-arg]

@@ -13,11 +13,11 @@ from typing import Any
 
 import click
 
-from gittrack import child, joining, output, printed, redact, repo, start
+from gittrack import child, elsewhere, joining, output, printed, redact, repo, start
 from gittrack.codec import metricfile, yaml12
 from gittrack.commands import common
 from gittrack.commands.tag import check_tag
-from gittrack.errors import DataRefused, GittrackError
+from gittrack.errors import DataRefused, GittrackError, NotARepository, UsageError
 from gittrack.tracker import ActiveRun
 
 
@@ -58,7 +58,7 @@ def command(
     given = _params(command, params)
     wanted = {"name": name, "tags": [check_tag(tag) for tag in tags], "group": group, "notes": note}
     try:
-        run = begin(repo.open_repo(), wanted, command)
+        run = _begin_somewhere(wanted, command)
     except GittrackError as exc:
         exc.exit_code = 128 if exc.exit_code == 128 else 125
         raise
@@ -71,14 +71,41 @@ def command(
         return _record(run, list(command), metric_files, artifacts, mask=mask)
 
 
-def begin(place: repo.Repo, wanted: dict[str, Any], command: tuple[str, ...], *, detached: bool = False) -> ActiveRun:
-    """Starts a run around a command (or, detached, around nothing) and returns it."""
+def _begin_somewhere(wanted: dict[str, Any], command: tuple[str, ...]) -> ActiveRun:
+    """Starts a run around a command: in the user's data folder, if there is no repository that takes it."""
+    try:
+        place = repo.open_repo()
+    except NotARepository as exc:
+        output.warn(f"gittrack: warning: {elsewhere.without_code(exc)}")
+        return begin(repo.detached_repo(), wanted, command)
+    try:
+        return begin(place, wanted, command)
+    except UsageError:
+        raise
+    except (GittrackError, OSError) as exc:
+        why = exc.cause or exc.message if isinstance(exc, GittrackError) else exc.strerror
+        output.warn(f"gittrack: warning: nothing can be recorded in '{place.git.place.common_dir}' ({why})")
+        return begin(repo.detached_repo(), wanted, command, source=place)
+
+
+def begin(
+    place: repo.Repo,
+    wanted: dict[str, Any],
+    command: tuple[str, ...],
+    *,
+    detached: bool = False,
+    source: repo.Repo | None = None,
+) -> ActiveRun:
+    """Starts a run around a command (or, detached, around nothing) and returns it.
+
+    source: the repository here, if that is another one, to which nothing can be written."""
     environ = place.git.environ
     outer = environ.get(joining.RUN_VARIABLE)
     wanted = {**wanted, "parent": outer or None}
     clean, hidden = redact.command(command)
     program = shutil.which(command[0]) or command[0] if command else None
-    folder = start.create(place, wanted, command=clean, now=time.time(), detached=detached, program=program)
+    now = time.time()
+    folder = start.create(place, wanted, command=clean, now=now, detached=detached, program=program, source=source)
     run = start.open_run(place, folder, shared=detached)
     run.count(redacted=hidden) if hidden else None
     return run

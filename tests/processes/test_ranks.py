@@ -142,7 +142,7 @@ def test_a_rank_that_takes_long_is_not_waited_for_for_long(repo: GitRepo) -> Non
     processes = launch(repo, waits, LAUNCHERS["torchrun"])
     first = ended(processes[:1])[0]
     assert time.monotonic() - begun < 7
-    assert "is committed when the other processes that write to it have ended" in first[2]
+    assert "is committed when the other ranks have ended" in first[2]
     assert [code for code, _, _ in ended(processes[1:])] == [0, 0]
     found = only(repo)
     assert_every_rank_is_there(found, range(3))
