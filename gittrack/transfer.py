@@ -113,6 +113,8 @@ def _signals_as_exceptions() -> Iterator[None]:
         return
 
     def stop(number: int, _: object) -> None:
+        for each in ours:  # git is being ended now; a second one comes from whoever signals all of a group
+            signal.signal(each, signal.SIG_IGN)
         raise _Ended(number)
 
     ours = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]

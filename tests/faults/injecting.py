@@ -236,6 +236,8 @@ class Scene:
         hung = not self._wait(pid)
         os.close(gate)
         code = self.warm.status()
+        if hung:
+            self._sweep_up(work)
         if tracer:
             tracer.wait()
         traces = [*work.glob("trace"), *work.glob("gits/*/trace")]
@@ -268,6 +270,14 @@ class Scene:
         with suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
         return False
+
+    @staticmethod
+    def _sweep_up(work: Path) -> None:
+        """Kills the gits of a script that hung: some are in sessions of their own."""
+        for environ in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):
+                if f"FAULT_FOLDER={work}/".encode() in environ.read_bytes():
+                    os.kill(int(environ.parent.name), signal.SIGKILL)
 
     def positions(self) -> list[Position]:
         """Returns every call on the files of the box, and every start of a process, in a run that goes well."""

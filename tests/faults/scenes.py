@@ -142,6 +142,7 @@ class Stage:
         box = scene.template
         GitRepo.init(box / "remote.git", "--bare", "--template=")
         repo.git("remote", "add", "origin", "../remote.git")
+        repo.git("config", "track.timeout", "5")  # a receive-pack that fails in the middle leaves its push waiting
         repo.git("push", "--quiet", "origin", "main")
         for name in ("one", "two"):
             self._recorded(box, name)
@@ -155,6 +156,7 @@ class Stage:
         shutil.rmtree(box / "repo")
         made = GitRepo.init(box / "repo", "--template=")
         made.git("remote", "add", "origin", "../remote.git")
+        made.git("config", "track.timeout", "5")
         made.git("pull", "--quiet", "origin", "main")
         scene.code, scene.argv = COMMAND.format("pull"), ("git-track", "pull")
         return scene
@@ -230,9 +232,7 @@ def judge_push(strike: Strike, outcome: Outcome) -> None:
     ours = tips(box / "repo")
     theirs = tips(box / "remote.git")
     assert theirs.items() <= ours.items()
-    if (
-        outcome.code == 0 and "up-to-date" not in outcome.err
-    ):  # git does not say that it could not list a folder of refs
+    if outcome.code == 0 and not strike.position.process.startswith("for-each-ref"):  # git passes over unreadable refs
         assert theirs == ours
     fsck(box / "remote.git")
     outcome.command("push")
