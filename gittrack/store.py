@@ -260,7 +260,8 @@ def commit(
         updates.append(Update(LIVE + run.id, None, None))
     git.update_refs(updates)
     with contextlib.suppress(GittrackError, OSError):  # the run is safe; the next one tries again
-        packs.merge(git)
+        if packs.merge(git):
+            packs.tidy_refs(git)
     return made.oid
 
 
