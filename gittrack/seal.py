@@ -16,7 +16,7 @@ from gittrack import capture, journal, pins, sidefiles, store, values
 from gittrack.codec import event as event_codec
 from gittrack.codec import history as history_codec
 from gittrack.codec import manifest, tree, yaml12
-from gittrack.codec.points import joined
+from gittrack.codec.points import Points, joined
 from gittrack.codec.tree import Entry, Object
 from gittrack.draft import Draft, Last, draft, has_room, merge_params, summarise, worst
 from gittrack.errors import DataRefused, GittrackError
@@ -50,6 +50,8 @@ def seal_held(git: Git, folder: Path, *, sign: bool = False) -> Run:
     run = RunId(live.header["id"])
     name = journal.seal_name(live)
     made = draft(live)
+    for item in live.journals.values():
+        item.points = Points()  # they are in the draft's table now
     for _ in range(20):
         earlier = _earlier(git, run, expected=live.header.get("tip"))
         if earlier is not None and earlier.seal == name:

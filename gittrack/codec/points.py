@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate, chain, islice, repeat
+from itertools import accumulate, chain, groupby, islice, repeat
 from operator import le, lt
+from typing import NamedTuple
 
 from gittrack.model import Column, History
 
 Row = tuple[int, int, tuple[str, ...], Sequence[float]]  # step, Unix milliseconds, metrics, their values
+_BLOCK = 65536  # numbers that are copied together
 RankedRow = tuple[int, int, int, Sequence[str], Sequence[float]]  # the same with the rank before the metrics
 
 
@@ -95,12 +97,67 @@ class Points:
 
 
 def table(parts: Sequence[tuple[int, Points]], *, ranked: bool) -> History:
-    """Returns the table of what processes logged: (rank, points) of each.
+    """Returns the table of what processes logged: (rank, points) of each; the table may take over their arrays.
 
     Points with equal (step, time, rank) share a row unless they name the same metric twice."""
-    if len(parts) == 1 and parts[0][1].kinds is None and _is_sorted(parts[0][1]):
-        return _table_of_one_kind(*parts[0], ranked=ranked)
+    if len(parts) == 1 and _is_sorted(parts[0][1]):
+        rank, points = parts[0]
+        if points.kinds is None:
+            return _table_of_one_kind(rank, points, ranked=ranked)
+        stretches = list(_stretches(points))
+        if len(stretches) < len(points) // 8:
+            return _table_of_stretches(rank, points, stretches, ranked=ranked)
     return _merged(_in_order(parts), ranked=ranked)
+
+
+class _Stretch(NamedTuple):
+    """Rows of one kind that stand one behind the other."""
+
+    kind: int
+    start: int
+    rows: int
+    cell: int
+
+
+def _stretches(points: Points) -> Iterator[_Stretch]:
+    start = cell = 0
+    for kind, rows in groupby(points.kinds or ()):
+        count = sum(1 for _ in rows)
+        yield _Stretch(kind, start, count, cell)
+        start, cell = start + count, cell + count * len(points.names[kind])
+
+
+def _table_of_stretches(rank: int, points: Points, stretches: Sequence[_Stretch], *, ranked: bool) -> History:
+    """Returns the table of rows of which few are not of the kind of the row before, as samples of the machine are.
+
+    Within a stretch each is a row of its own; its first may belong to the row before."""
+    steps, times = points.steps, points.times
+    columns: dict[str, tuple[array[float], array[int]]] = {}
+    merged: list[int] = []  # rows that are part of the one before
+    for kind, start, count, cell in stretches:
+        names = points.names[kind]
+        into = [columns.setdefault(name, (array("d"), array("i"))) for name in names]
+        first = start - len(merged)
+        same = start and (steps[start], times[start]) == (steps[start - 1], times[start - 1])
+        if same and not any(places and places[-1] == first - 1 for _, places in into):
+            merged.append(start)
+            first -= 1
+        width = len(names)
+        for at, (cells, places) in enumerate(into):
+            for block in range(cell + at, cell + count * width, _BLOCK * width):
+                cells.extend(points.cells[block : min(block + _BLOCK * width, cell + count * width) : width])
+            places.extend(range(first, first + count))
+    for row in reversed(merged):
+        del steps[row], times[row]
+    return History(
+        steps=steps,
+        times=times,
+        ranks=array("q", repeat(rank, len(steps))) if ranked else None,
+        columns={
+            name: Column(cells, None if len(cells) == len(steps) else places)
+            for name, (cells, places) in columns.items()
+        },
+    )
 
 
 def _merged(rows: Iterable[tuple[int, Row]], *, ranked: bool) -> History:
