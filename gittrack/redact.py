@@ -22,6 +22,8 @@ _LONG_WORD = re.compile(r"[\w.~+/=$%@:-]{14}")
 _ADDRESS = re.compile(rb"(?<=://)(?!\*\*\*@)[^/?#\s\"'`<>\\]{1,2000}@")
 _PLAIN_USER = re.compile(rb"[\w.-]{1,64}@")
 _WEB = re.compile(rb"(?:https?|[\w.-]{1,20}\+https?|wss?)$", re.IGNORECASE)
+_IDENTIFIER = re.compile(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_GROUP = re.compile(r"(?:^|[_.-])(?:secrets|credentials|creds|passwords|api_?keys|access_?keys)$", re.IGNORECASE)
 _PLACEHOLDER = re.compile(
     rb"(?:[^:]*:)?(?:\W*(?:user(?:name)?|pass(?:word|wd)?|pw|pwd|secret|token|xxx+|changeme|example|my|your|the)?\W*){1,4}|"
     rb".*[{}$<>%(\[].*",
@@ -103,7 +105,7 @@ def first(data: bytes) -> tuple[str, int] | None:
     random values under a secret's name."""
     found = [*shapes.find(data)]
     if b"://" in data:
-        found += [span for span in _addresses(data) if not _PLACEHOLDER.fullmatch(data[span.start : span.end])]
+        found += [span for span in _addresses(data) if _is_sure_user(data[span.start : span.end])]
     found += [span for span in secretnames.find(data) if _is_sure(data[span.start : span.end])]
     if not found:
         return None
@@ -111,8 +113,15 @@ def first(data: bytes) -> tuple[str, int] | None:
     return what, data.count(b"\n", 0, start) + 1
 
 
+def _is_sure_user(user: bytes) -> bool:
+    """Tells whether what stands before the `@` of an address has a password in it, and not the word for one."""
+    return not _PLACEHOLDER.fullmatch(user) if b":" in user else _is_sure(user)
+
+
 def _is_sure(value: bytes) -> bool:
     """Tells whether a value is as random as only keys are."""
+    if _IDENTIFIER.fullmatch(value) or b"0123456789" in value:
+        return False
     if len(value) < 16 or re.search(rb"[\s{}$<>()]", value):
         return False
     digits = len(re.findall(rb"[0-9]", value))
@@ -168,8 +177,8 @@ def params(given: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
             while found and kept in result:
                 kept += "*"
             # Whatever stands below `secrets:` is one, and `wandb: {key: …}` is a key of W&B.
-            plain = is_secret(above, "a1" * _SHORTEST) and not isinstance(item, dict | list)
-            result[kept] = clean(item, above if plain and not is_secret(key, "a1" * _SHORTEST) else _below(above, key))
+            own = is_secret(key, "a1" * _SHORTEST) or not _GROUP.search(above)
+            result[kept] = clean(item, _below(above, key) if own else above)
         return result
 
     return clean_mapping(given, ""), count

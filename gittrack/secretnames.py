@@ -147,6 +147,7 @@ _ASSIGNED = re.compile(
 )
 _NAME_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 _NAME = re.compile(rb"[A-Za-z0-9_.-]{1,60}")
+_ESCAPE = re.compile(rb"[\[;][0-9]{0,3}m|\\[nrt]")  # the end of a colour, or of a line in JSON
 _TWO_WORDS = re.compile(
     rb"(?:api|access|secret|private|auth|client|account|storage|subscription|license|master|session)$"
 )
@@ -218,6 +219,8 @@ def _assignments(data: bytes, low: bytes) -> Iterator[Span]:
         at = found.end()
         above = data[max(0, found.start() - 60) : found.start()]
         front = above[len(above.rstrip(_NAME_BYTES)) :]
+        escape = _ESCAPE.match(above, max(0, len(above) - len(front) - 1))
+        front = above[escape.end() :] if escape else front
         stem = _NAME.match(data, found.start())
         name = (front + stem[0] if stem else front).decode("latin-1")
         if above.endswith((b" ", b"-")) and not front.strip(b"-"):  # "API key: …"

@@ -127,7 +127,7 @@ _SHORT = len("-u")
 
 _LINE = re.compile(
     (
-        r"(?<![\w./-])(?:"
+        r"(?:(?<![\w.-])|(?<=[0-9]m))(?:"
         + "|".join(map(re.escape, sorted(_PROGRAMS, key=len, reverse=True)))
         + r")[ \t][^\n;|&]{1,4000}"
     ).encode()

@@ -106,7 +106,7 @@ an age key | age-secret-key-1 age-secret-key-pq-1 | [0-9a-z]{40,}+
 a Tailscale key | tskey- | [\w-]{20,}+
 a Sonar token | squ_ sqp_ sqa_ | [0-9a-f]{40}(?!\w)
 a Sentry token | sntrys_ sntryu_ | [\w+/=-]{30,}+
-a Grafana token | glsa_ glc_ | [\w+/=-]{24,}+
+a Grafana token | glsa_ glc_eyJ | [\w+/=-]{24,}+
 a Grafana key | eyJrIjoi | [\w+/=-]{20,}+
 a New Relic key | NRAK- NRII- NRIQ- NRBR- NRJS- NRSP- | [\w-]{16,}+
 a New Relic key | NRAL | <36(?<=[0-9a-fx]{32}FFFFNRAL)
@@ -260,8 +260,7 @@ def find(data: bytes) -> Iterator[Span]:
                 if shape.judge is None or shape.judge.match(data, found.start() + len(shape.start), found.end()):
                     yield Span(found.start() - (shape.before or 0), found.end(), shape.what)
     for pattern, what in _BOTS:
-        if pattern.search(words):
-            yield from (Span(*found.span(), what) for found in pattern.finditer(data))
+        yield from (Span(*found.span(), what) for found in pattern.finditer(data))
 
 
 def _possible(words: bytes, data: bytes) -> Iterator[_Shape]:
@@ -282,14 +281,14 @@ def _possible(words: bytes, data: bytes) -> Iterator[_Shape]:
 _BOTS = (
     (
         re.compile(
-            rb"(?<![0-9A-Za-z])(?:bot)?[0-9]{8,10}:"
+            rb"(?:(?<![0-9A-Za-z])|(?<=[0-9]m)|(?<=\\n))(?:bot)?[0-9]{8,10}:"
             rb"(?=[\w-]{0,40}?[0-9])(?=[\w-]{0,40}?[a-z])(?=[\w-]{0,40}?[A-Z])[\w-]{34,36}(?![\w-])"
         ),
         "a Telegram bot token",
     ),
     (
         re.compile(
-            rb"[MNO](?<![\w-][MNO])[\w-]{22,27}\.[\w-]{6}\."
+            rb"[MNO](?:(?<![\w-][MNO])|(?<=[0-9]m[MNO])|(?<=\\n[MNO]))[\w-]{22,27}\.[\w-]{6}\."
             rb"(?=[\w-]{0,40}?[0-9])(?=[\w-]{0,40}?[a-z])(?=[\w-]{0,40}?[A-Z])[\w-]{27,}+"
         ),
         "a Discord bot token",
@@ -297,8 +296,8 @@ _BOTS = (
 )
 
 
-_BEGIN = re.compile(rb"-----BEGIN[ \w]{0,60}PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-[0-9]+:")
-_END = re.compile(rb"-----END[ \w]{0,60}PRIVATE KEY(?: BLOCK)?-----|Private-MAC:[ \t]*[0-9a-f]*")
+_BEGIN = re.compile(rb"-{3,5}BEGIN[ \w]{0,60}PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-[0-9]+:")
+_END = re.compile(rb"-{3,5}END[ \w]{0,60}PRIVATE KEY(?: BLOCK)?-----|Private-MAC:[ \t]*[0-9a-f]*")
 _BODY = re.compile(rb"(?:[A-Za-z0-9+/=\s\"',\\|>#]|[\w-]{1,40}:[^\n]{0,200}\n)*+")
 _MAX_KEY = 40_000
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n"

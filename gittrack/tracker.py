@@ -294,8 +294,8 @@ class ActiveRun(Recorder):
             given: Any = exit_code
             exit_code = int(given) if isinstance(given, int) else None if given is None else 1
             status = status or ("failed" if exit_code else "finished")
-            end = {"status": status, "exit_code": exit_code, **end}
-            end["error"] = self._clean(str(end.get("error") or ""), "error")[:MAX_ERROR] or None
+            error = self._clean(str(end.pop("error", None) or ""), "error")[:MAX_ERROR]
+            end = {"status": status, "exit_code": exit_code, **end} | ({"error": error} if error else {})
             if self._counts:
                 self._note("count", v=self._counts)
             if self._owner:  # how a forked child ends says nothing of the run

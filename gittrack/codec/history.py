@@ -157,12 +157,14 @@ def _read_cells(cells: Sequence[str]) -> Column:
 def encode_columns(history: History, *, spend: bool = False) -> bytes:
     """Returns `history.cols`; spend: takes the numbers out of the history as it goes."""
     heads: list[dict[str, Any]] = []
-    parts: list[bytes] = []
+    parts: list[bytes | bytearray] = []
 
     def add(name: str, kind: str, values: array[Any], bitmap: bytes = b"") -> None:
         count = len(values)
         parts.append(bitmap)
-        raw = _raw_integers(values) if kind == "i64" else _little(array("f", values) if kind == "f32" else values)
+        raw: bytes | bytearray = (
+            _raw_integers(values) if kind == "i64" else _little(array("f", values) if kind == "f32" else values)
+        )
         width = 4 if kind == "f32" else 8
         if spend:
             del values[:]
@@ -244,10 +246,10 @@ def _from_little(kind: str, raw: bytes) -> array[Any]:
     return values
 
 
-def _raw_integers(values: array[int]) -> bytes:
+def _raw_integers(values: array[int]) -> bytearray:
     """Returns each integer minus the one before it, as bytes."""
     wrap, half = 1 << 64, 1 << 63
-    raw = []
+    raw = bytearray()
     last = 0
     for at in range(0, len(values), _BLOCK):
         block = values[at : at + _BLOCK]
@@ -258,9 +260,9 @@ def _raw_integers(values: array[int]) -> bytes:
             packed = array("q", deltas)
         except OverflowError:
             packed = array("q", ((delta + half) % wrap - half for delta in deltas))
-        raw.append(_little(packed))
+        raw += _little(packed)
         last = block[-1]
-    return b"".join(raw)
+    return raw
 
 
 def _decode_integers(body: bytes) -> array[int]:

@@ -115,11 +115,9 @@ def _params(command: tuple[str, ...], params: tuple[str, ...]) -> dict[str, Any]
     """Returns the command's long options with `-p` over them, values read as YAML scalars."""
 
     def value_of(key: str, text: Any) -> Any:
-        return (
-            [common.param_value(key, item) for item in text]
-            if isinstance(text, list)
-            else common.param_value(key, text)
-        )
+        if isinstance(text, list):
+            return [common.param_value(key, item) for item in text]
+        return common.param_value(key, text)
 
     return {key: value_of(key, value) for key, value in child.options_of(command).items()} | common.assignments(params)
 

@@ -1,0 +1,1 @@
+"""Nothing that is secret reaches an object."""
