@@ -10,7 +10,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check --no-input install -qq -c const
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check faults bench clean
+.PHONY: help demo test check faults frameworks bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,6 +31,8 @@ check: $(VENV)/.dev ## lint, types, layers, generated docs, then the quick tests
 
 faults: $(VENV)/.dev ## kill, fill and race: the tests of what must survive
 	@python -m pytest -m faults $(ARGS)
+
+frameworks: $(VENV)/.frameworks ## install PyTorch, for the tests that train with it; they are skipped without
 
 bench: $(VENV)/.dev ## measure the budgets
 	@python tests/benchmarks/bench.py $(ARGS)
@@ -54,4 +56,9 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing gittrack and its development tools into $(VENV) ..."
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+$(VENV)/.frameworks: constraints.txt | $(VENV)/.dev
+	@echo "installing PyTorch into $(VENV) ..."
+	@$(PIP) torch
 	@touch $@

@@ -10,52 +10,66 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from gittrack import capture
+from gittrack import capture, redact
 from gittrack.codec import tree
 from gittrack.errors import DataRefused, NotFound
+from gittrack.shared import make_folder, share
 
 MAX_BYTES = 10 * 1024 * 1024
 _CHUNK = 1 << 20
 _SCANNED = 1 << 20
 
 
-def find(source: Path, name: str | None) -> Iterator[tuple[Path, str]]:
-    """Yields each file of a file or folder with its path in the run; raises NotFound.
+class Taken(NamedTuple):
+    """A file that was copied: what the journal says of it, the secrets replaced in its path, and a warning."""
 
-    A file's path is its name; files of a folder stand below the folder's name. `name` replaces the first component."""
-    if not os.path.lexists(source):
-        raise NotFound(f"artifact '{source}' does not exist", hint=f"the current folder is '{Path.cwd()}'")
+    item: dict[str, Any]
+    hidden: int
+    warning: str | None
+
+
+def find(source: Path, name: str | None) -> Iterator[tuple[Path, str]]:
+    """Yields each file of a file or folder with its path in the run; raises NotFound, or OSError if it cannot look.
+
+    A file's path is its name; files of a folder stand below the folder's name. `name` replaces the first component.
+    A folder that cannot be read is yielded itself, so that it is not passed over in silence."""
+    try:
+        os.lstat(source)
+    except FileNotFoundError:
+        raise NotFound(f"artifact '{source}' does not exist", hint=f"the current folder is '{Path.cwd()}'") from None
     top = name or Path(os.path.abspath(source)).name
     if not source.is_dir():
         yield source, top
         return
-    for folder, folders, files in os.walk(source):
+    unread: list[OSError] = []
+    for folder, folders, files in os.walk(source, onerror=unread.append):
         folders.sort()
         for file in sorted(files):
             path = Path(folder) / file
             yield path, f"{top}/{path.relative_to(source).as_posix()}"
+    for error in unread:
+        yield Path(error.filename), f"{top}/{Path(error.filename).relative_to(source).as_posix()}"
 
 
-def refuse_secret(target: str) -> None:
-    """Raises DataRefused for a path whose name says that it holds secrets."""
+def take_checked(source: Path, target: str, folder: Path, *, redacting: bool) -> Taken:
+    """Copies a file as `take` does; raises DataRefused also if its name says that it holds secrets.
+
+    A text that holds one is kept, for it was logged on purpose, by its content's hash; there is a warning then."""
+    if not redacting:
+        return Taken(take(source, target, folder), 0, None)
     if capture.is_secret(target):
         raise DataRefused(
             f"artifact '{target}' is not kept",
             cause="its name says that it holds secrets",
             hint="if it holds none, give it another name with name=",
         )
-
-
-def warning(file: Path, size: int) -> str | None:
-    """Returns what to say of a text that holds what looks like a secret; None of any other file.
-
-    It was logged on purpose, by its content's hash, so it is not changed."""
-    if size > _SCANNED:
-        return None
-    found = capture.find_secret(file.read_bytes())
-    return f"holds what looks like {found[0]}, line {found[1]}" if found else None
+    target, hidden = redact.path(target)
+    item = take(source, target, folder)
+    found = capture.find_secret((folder / item["file"]).read_bytes()) if item["size"] <= _SCANNED else None
+    warning = found and f"artifact '{target}' holds what looks like {found[0]}, line {found[1]}; it is kept as it is"
+    return Taken(item, hidden, warning)
 
 
 def take(source: Path, target: str, folder: Path) -> dict[str, Any]:
@@ -81,11 +95,12 @@ def take(source: Path, target: str, folder: Path) -> dict[str, Any]:
 
 
 def _copy(source: Path, before: os.stat_result, folder: Path) -> dict[str, Any]:
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     digest = hashlib.sha256()
     size = 0
     with source.open("rb") as reader:
         number, writer = _new_file(folder)
+        share(folder / number)
         with os.fdopen(writer, "wb") as out:
             while chunk := reader.read(_CHUNK):
                 digest.update(chunk)

@@ -12,8 +12,9 @@ from gittrack.codec import history as history_codec
 from gittrack.codec import manifest
 from gittrack.draft import summarise
 from gittrack.errors import GittrackError
-from gittrack.git import Git, Objects
+from gittrack.git import Git
 from gittrack.model import Metric, fold
+from gittrack.objects import Objects
 from gittrack.refname import RUNS, Oid, RunId, run_of
 
 

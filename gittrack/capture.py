@@ -11,25 +11,27 @@ import contextlib
 import fnmatch
 import os
 import re
-import shutil
+import shlex
 import stat
-import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from gittrack import packs, redact
+from gittrack import packs, redact, scratch, values
 from gittrack.codec import tree
 from gittrack.errors import GitFailed, UsageError
-from gittrack.git import Git
+from gittrack.git import Git, known_commits
 from gittrack.model import Code, Omitted
+from gittrack.porcelain import Status
 from gittrack.refname import Oid
 from gittrack.settings import Settings
+from gittrack.shared import make_folder
 
 IDENTITY = "gittrack <gittrack@localhost>"
 SNAPSHOT_MESSAGE = b"snapshot of uncommitted work\n"
 MAX_FILES = 10_000
 MAX_TOTAL = 256 * 1024 * 1024
+_ATTEMPTS = 3
 
 SECRET_FILES = (
     ".env .env.* *.env .envrc *.pem *.key *.p12 *.pfx *.jks *.keystore *.kdbx *.ppk id_rsa* id_dsa* id_ecdsa* "
@@ -45,54 +47,25 @@ _NOT_SECRET = (".env.example .env.sample .env.template .env.dist *.pub").split()
 _SECRET_FOLDERS = frozenset({".ssh", ".aws", ".gnupg", ".kube", ".azure", ".docker", "gcloud", ".kaggle"})
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What `git status` said: HEAD's commit and branch, and the paths that differ from it."""
-
-    commit: Oid | None
-    branch: str | None
-    changed: tuple[str, ...]
-    untracked: tuple[str, ...]
-    submodules: tuple[str, ...] = ()  # with uncommitted work in them
-
-
 def read_status(git: Git) -> Status:
     """Returns the state of the work tree; a bare repository has a HEAD only."""
     if git.place.work_tree is None:
-        branch = git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip()
-        return Status(git.resolve("HEAD"), branch or None, (), ())
-    args = (
-        "status",
-        "--porcelain=v2",
-        "--branch",
-        "-z",
-        "--untracked-files=all",
-        "--no-renames",
-        "--ignore-submodules=none",
-    )
-    items = os.fsdecode(git.ask(*args)).split("\0")
-    head: dict[str, str] = {}
-    changed, untracked, submodules = [], [], []
-    for item in items:
-        kind, _, rest = item.partition(" ")
-        if kind == "#":
-            key, _, said = rest.partition(" ")
-            head[key] = said
-        elif kind == "?":
-            untracked.append(rest)
-        elif kind in ("1", "u"):
-            fields = rest.split(" ", 7 if kind == "1" else 9)
-            changed.append(fields[-1])
-            if fields[1].startswith("S") and set(fields[1][2:]) & set("MU"):
-                submodules.append(fields[-1])
-    oid, name = head.get("branch.oid", "(initial)"), head.get("branch.head", "(detached)")
-    return Status(
-        commit=None if oid == "(initial)" else Oid(oid),
-        branch=None if name == "(detached)" else name,
-        changed=tuple(changed),
-        untracked=tuple(untracked),
-        submodules=tuple(submodules),
-    )
+        return Status(git.resolve("HEAD"), git.branch(), (), ())
+    return git.status()
+
+
+def _with_included(git: Git, settings: Settings, status: Status) -> Status:
+    """Returns the status with those ignored files as untracked ones that `track.snapshotInclude` names."""
+    asked = settings.get("snapshotInclude")
+    if not asked or git.place.work_tree is None:
+        return status
+    try:
+        args = ("ls-files", "--others", "--ignored", "--exclude-standard", "-z", "--", *shlex.split(asked))
+        found = os.fsdecode(git.ask(*args)).split("\0")[:-1]
+    except (GitFailed, ValueError) as exc:  # a word that git does not understand is no reason to stop
+        why = f"track.snapshotInclude is not understood ({(exc.cause if isinstance(exc, GitFailed) else None) or exc})"
+        return replace(status, unread=(*status.unread, Omitted(asked, why)))
+    return replace(status, untracked=(*status.untracked, *found))
 
 
 def capture_code(git: Git, settings: Settings, *, redacting: bool = True) -> Code:
@@ -101,22 +74,53 @@ def capture_code(git: Git, settings: Settings, *, redacting: bool = True) -> Cod
     redacting: files that hold secrets are left out, not only those that are named so.
 
     Raises UsageError if the tree is dirty and `track.dirty` is `refuse`."""
-    policy = settings.choice("dirty", "snapshot", "warn", "refuse")
-    status = read_status(git)
-    dirty = bool(status.changed or status.untracked)
-    code = Code(commit=status.commit, branch=status.branch, remote=remote_address(settings, status.branch), dirty=dirty)
-    if not dirty:
+    status = _with_included(git, settings, read_status(git))
+    code = _code(status, settings)
+    if not code.dirty or not _is_stored(git, settings):
         return code
+    snapshot, omitted = make_snapshot(git, status, limit=settings.size("snapshotLimit"), redacting=redacting)
+    return replace(code, snapshot=snapshot, omitted=omitted)
+
+
+def capture_patch(git: Git, settings: Settings, *, home: Path, redacting: bool = True) -> tuple[Code, bytes]:
+    """Returns the code of a run that is recorded elsewhere because nothing can be written here.
+
+    Uncommitted work comes as `git diff --binary` shows it; `home` is a folder that can be written to. What keeps
+    a run from being recorded here may keep its code from being read too: then nothing is known of it."""
+    changes = b""
+    try:
+        status = _with_included(git, settings, read_status(git))
+        code = _code(status, settings)
+        if git.place.work_tree and code.dirty and _is_stored(git, settings):
+            make_folder(home)
+            with scratch.opened(git, home) as private:
+                limit = settings.size("snapshotLimit")
+                tree_oid, omitted = _write_tree(private, status, limit=limit, redacting=redacting)
+                changes = _diff(git, status.commit or git.empty_tree, tree_oid, private.env)
+                changes, left_out = without_secrets(changes, redacting=redacting)
+                code = replace(code, omitted=omitted + left_out)
+    except (GitFailed, OSError):
+        return Code(), b""
+    return code, changes
+
+
+def _code(status: Status, settings: Settings) -> Code:
+    dirty = bool(status.changed or status.untracked or status.unread)
+    remote = remote_address(settings, status.branch)
+    branch = values.clean_text(status.branch) if status.branch else None
+    return Code(commit=status.commit, branch=branch, remote=remote, dirty=dirty)
+
+
+def _is_stored(git: Git, settings: Settings) -> bool:
+    """Tells whether uncommitted work is recorded; raises UsageError if `track.dirty` is `refuse`."""
+    policy = settings.choice("dirty", "snapshot", "warn", "refuse")
     if policy == "refuse":
         raise UsageError(
             "the work tree has uncommitted changes",
             cause="track.dirty is 'refuse'",
             hint="commit them, or record with `git -c track.dirty=snapshot track run …`",
         )
-    if policy == "warn":
-        return code
-    snapshot, omitted = make_snapshot(git, status, limit=settings.size("snapshotLimit"), redacting=redacting)
-    return replace(code, snapshot=snapshot, omitted=omitted)
+    return policy == "snapshot" and git.has_executable
 
 
 def remote_address(settings: Settings, branch: str | None) -> str | None:
@@ -132,9 +136,9 @@ def remote_address(settings: Settings, branch: str | None) -> str | None:
 def choose(root: Path, status: Status, *, limit: int, redacting: bool = True) -> tuple[list[str], tuple[Omitted, ...]]:
     """Returns the paths that go into the snapshot, and what is left out with the reason."""
     chosen: list[str] = []
-    omitted: list[Omitted] = []
+    omitted = list(status.unread)
     environments = _environment_folders(status.untracked)
-    total = 0
+    count = total = 0
     for path in status.changed:
         if is_secret(path):
             omitted.append(Omitted(path, "its name says that it holds secrets; the committed version is kept"))
@@ -147,15 +151,15 @@ def choose(root: Path, status: Status, *, limit: int, redacting: bool = True) ->
         if folder is not None:
             continue
         why, size = _why_left_out(root, path, limit)
-        total += size or 0
         if why is None and redacting:
             why = _holds_secret(root, path, limit)
-        if why is None and (len(chosen) >= MAX_FILES or total > MAX_TOTAL):
+        if why is None and (count == MAX_FILES or total + (size or 0) > MAX_TOTAL):
             why = f"more than {MAX_FILES} files, or {MAX_TOTAL >> 20} MiB in all"
         if why:
             omitted.append(Omitted(path, why, size))
         else:
             chosen.append(path)
+            count, total = count + 1, total + (size or 0)
     omitted += [Omitted(folder, "a virtual environment") for folder in sorted(environments)]
     omitted += [Omitted(path, "a submodule with uncommitted work in it") for path in status.submodules]
     return chosen, tuple(omitted)
@@ -231,66 +235,42 @@ def make_snapshot(
 ) -> tuple[Oid | None, tuple[Omitted, ...]]:
     """Stores the work tree as a commit on `status.commit` and returns its id, with what was left out.
 
-    None if nothing that differs can be stored."""
-    root = git.place.work_tree
-    if root is None:
-        return None, ()
-    chosen, omitted = choose(root, status, limit=limit, redacting=redacting)
-    left_out = sorted(set(status.changed) - set(chosen))
-    if redacting:
-        omitted = tuple(replace(left, path=redact.path(left.path)[0]) for left in omitted)
+    None if nothing that differs can be stored. Done again if a `git gc` beside us took an object in the middle."""
     home = git.place.common_dir / "gittrack"
-    home.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="snapshot-", dir=home) as folder:
-        private = Path(folder)
-        env = _private_environment(git, private)
-        _unstage(git, left_out, status.commit, env)
-        omitted += _fill_index(git, chosen, env)
-        tree_oid = Oid(git.ask("write-tree", env=env).decode().strip())
-        if status.commit and tree_oid == git.ask("rev-parse", f"{status.commit}^{{tree}}").decode().strip():
+    make_folder(home)
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(GitFailed):
+            return _make_snapshot(git, status, home, limit=limit, redacting=redacting)
+    return _make_snapshot(git, status, home, limit=limit, redacting=redacting)
+
+
+def _make_snapshot(
+    git: Git, status: Status, home: Path, *, limit: int, redacting: bool
+) -> tuple[Oid | None, tuple[Omitted, ...]]:
+    with scratch.opened(git, home) as private:
+        tree_oid, omitted = _write_tree(private, status, limit=limit, redacting=redacting)
+        if status.commit and tree_oid == git.commit_facts(status.commit)[0]:
             return None, omitted
         commit = _snapshot_commit(git, tree_oid, status.commit)
-        if git.run("cat-file", "-e", commit.oid).returncode:
-            _store_private(git, private, commit, env)
+        if not git.has_object(commit.oid):
+            git.write_pack(private.pack(commit, without=status.commit), keep=packs.keep_text("snapshot"))
     return commit.oid, omitted
 
 
-def _private_environment(git: Git, private: Path) -> dict[str, str]:
-    """Returns the variables that give git an index and an object folder of its own."""
-    own_index = git.place.git_dir / "index"
-    with contextlib.suppress(FileNotFoundError):
-        shutil.copy2(own_index, private / "index")  # with its time, by which git knows which entries may be stale
-    (private / "objects").mkdir()
-    return {
-        "GIT_INDEX_FILE": str(private / "index"),
-        "GIT_OBJECT_DIRECTORY": str(private / "objects"),
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(git.place.common_dir / "objects"),
-    }
-
-
-def _unstage(git: Git, paths: list[str], commit: Oid | None, env: Mapping[str, str]) -> None:
-    """Gives files in the private index the version of the commit: a secret may be staged already."""
-    if paths:
-        args = ("reset", "--quiet", *([commit] if commit else []), "--pathspec-from-file=-", "--pathspec-file-nul")
-        git.ask(*args, input=os.fsencode("\0".join(paths)), env={**env, "GIT_LITERAL_PATHSPECS": "1"})
-
-
-def _fill_index(git: Git, paths: list[str], env: Mapping[str, str]) -> tuple[Omitted, ...]:
-    """Puts the work tree's files into the private index; one that git cannot read is left out and named."""
-    args = ("update-index", "--add", "--remove", "-z", "--stdin")
-    omitted: list[Omitted] = []
-    done = git.run(*args, input=os.fsencode("\0".join(paths)), env=env)
-    if done.returncode:
-        for path in paths:
-            one = git.run(*args, input=os.fsencode(path), env=env)
-            if one.returncode:
-                said = one.stderr.decode("utf-8", "replace").strip().splitlines()
-                omitted.append(Omitted(path, f"git cannot store it ({said[-1][:120] if said else 'unknown reason'})"))
-    return tuple(omitted)
+def _write_tree(
+    private: scratch.Scratch, status: Status, *, limit: int, redacting: bool
+) -> tuple[Oid, tuple[Omitted, ...]]:
+    """Stores the work tree as a tree in the private object folder; returns its id, and what is left out."""
+    chosen, omitted = choose(private.git.place.work_tree or Path(), status, limit=limit, redacting=redacting)
+    if redacting:
+        omitted = tuple(replace(left, path=redact.path(left.path)[0]) for left in omitted)
+    private.restore(sorted(set(status.changed) - set(chosen)), status.commit)
+    omitted += private.add(chosen)
+    return private.write_tree(), omitted
 
 
 def _snapshot_commit(git: Git, tree_oid: Oid, parent: Oid | None) -> tree.Object:
-    when = git.commit_time(parent) if parent else 0
+    when = git.commit_facts(parent)[1] if parent else 0
     body = tree.encode_commit(
         tree=tree_oid,
         parents=[parent] if parent else [],
@@ -300,20 +280,9 @@ def _snapshot_commit(git: Git, tree_oid: Oid, parent: Oid | None) -> tree.Object
         commit_time=when,
         message=SNAPSHOT_MESSAGE,
     )
-    return tree.make_object("commit", body, algorithm=git.place.algorithm)
-
-
-def _store_private(git: Git, private: Path, commit: tree.Object, env: Mapping[str, str]) -> None:
-    """Moves the private objects and the snapshot commit into a kept pack of the repository."""
-    written = git.ask("hash-object", "-t", "commit", "-w", "--stdin", input=commit.body, env=env).decode().strip()
-    if written != commit.oid:
-        raise GitFailed("cannot store the snapshot", cause="git gave it another id")
-    names = [part.parent.name + part.name for part in (private / "objects").glob("[0-9a-f][0-9a-f]/*")]
-    packed = list((private / "objects" / "pack").glob("*.idx"))
-    for index in packed:  # git streams a huge file straight into a pack
-        names += packs.read_index(index.read_bytes(), git.place.oid_bytes)
-    pack = git.ask("pack-objects", "--stdout", "-q", input="\n".join(names).encode() + b"\n", env=env)
-    git.write_pack(pack, keep=packs.keep_text("snapshot"))
+    made = tree.make_object("commit", body, algorithm=git.place.algorithm)
+    known_commits[made.oid] = tree_oid, when
+    return made
 
 
 def patch(git: Git, code: Code, *, redacting: bool = True) -> tuple[bytes, tuple[Omitted, ...]]:
@@ -322,9 +291,16 @@ def patch(git: Git, code: Code, *, redacting: bool = True) -> tuple[bytes, tuple
     With them, the files that are not in it because their changes, the lines taken away too, hold a secret."""
     if not code.snapshot:
         return b"", ()
+    return without_secrets(_diff(git, code.commit or git.empty_tree, code.snapshot, {}), redacting=redacting)
+
+
+def _diff(git: Git, old: Oid, new: Oid, env: Mapping[str, str]) -> bytes:
     # The plumbing takes no prefixes, colours or context from the user's settings, so that the patch applies.
-    args = ("--binary", "--no-ext-diff", "--no-textconv", code.commit or git.empty_tree, code.snapshot)
-    whole = git.ask("diff-tree", "-p", *args)
+    return git.ask("diff-tree", "-p", "--binary", "--no-ext-diff", "--no-textconv", old, new, env=env)
+
+
+def without_secrets(whole: bytes, *, redacting: bool) -> tuple[bytes, tuple[Omitted, ...]]:
+    """Returns a patch without the files whose part of it holds what looks like a secret, and these."""
     if not redacting or not redact.first(whole):
         return whole, ()
     kept, omitted = [], []

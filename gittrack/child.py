@@ -12,13 +12,11 @@ import signal
 import subprocess
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-HEAD_BYTES = 1024 * 1024
-TAIL_BYTES = 1024 * 1024
+from gittrack.printed import Log
+
 _CHUNK = 65536
 _DRAIN_SECONDS = 5.0
 _ECHO_SECONDS = 1.0
@@ -53,44 +51,6 @@ class Ended:
     def code_for_shell(self) -> int:
         """What we exit with: the child's own code, or 128 and the signal's number."""
         return 128 + signal.Signals[self.signal] if self.signal else self.exit_code or 0
-
-
-class Log:
-    """The first and the last MiB of what a command printed, written as it comes; safe from several threads."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = path.open("wb")
-        self._lock = threading.Lock()
-        self._written = 0
-        self._dropped = 0
-        self._tail: deque[bytes] = deque()
-        self._tail_size = 0
-
-    def write(self, data: bytes) -> None:
-        """Keeps a piece of output; never raises, for the command goes on if our disk is full."""
-        with self._lock, contextlib.suppress(OSError, ValueError):  # ValueError: closed, a grandchild still writes
-            room = HEAD_BYTES - self._written
-            if room > 0:
-                self._file.write(data[:room])
-                self._file.flush()
-                self._written += min(room, len(data))
-                data = data[room:]
-            if data:
-                self._tail.append(data)
-                self._tail_size += len(data)
-                while self._tail_size - len(self._tail[0]) >= TAIL_BYTES:
-                    gone = self._tail.popleft()
-                    self._tail_size -= len(gone)
-                    self._dropped += len(gone)
-
-    def close(self) -> None:
-        """Completes the file; secrets in it are replaced when the run is sealed."""
-        with self._lock, contextlib.suppress(OSError):
-            if self._dropped:
-                self._file.write(f"\n[... {self._dropped} bytes left out ...]\n".encode())
-            self._file.writelines(self._tail)
-            self._file.close()
 
 
 @contextlib.contextmanager

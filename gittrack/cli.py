@@ -24,7 +24,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "look": ("status", "ls", "log", "show", "diff"),
     "curate": ("tag", "edit", "rm"),
     "reproduce": ("checkout",),
-    "share": ("fetch", "pull", "push"),
+    "share": ("fetch", "pull", "push", "import"),
     "maintain": ("fsck",),
 }
 
@@ -40,7 +40,8 @@ class Commands(click.Group):
         """Loads one command."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = import_module(f"gittrack.commands.{cmd_name}").command
+        module = "import_" if cmd_name == "import" else cmd_name  # a word of Python's is no module's name
+        command: click.Command = import_module(f"gittrack.commands.{module}").command
         return command
 
     def resolve_command(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gittrack.model import Goal, Run
+from gittrack.model import SYSTEM, Goal, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def _all_same(values: Sequence[Any]) -> bool:
 def metric_rows(runs: Sequence[Run]) -> tuple[tuple[Row, ...], int]:
     """Returns a row for each metric whose value (best with a goal, else last) differs, with the best run marked."""
     found = []
-    names = sorted({name for run in runs for name in run.metrics})
+    names = sorted({name for run in runs for name in run.metrics if not name.startswith(SYSTEM)})
     for name in names:
         metrics = [run.metrics.get(name) for run in runs]
         goal = next((metric.goal for metric in metrics if metric and metric.goal), None)

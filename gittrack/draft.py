@@ -8,14 +8,14 @@ from __future__ import annotations
 import fnmatch
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gittrack import journal
-from gittrack.codec import frame, tree
-from gittrack.codec import history as history_codec
+from gittrack.codec import tree
+from gittrack.codec.points import Points, table
 from gittrack.model import Artifact, Column, Event, Goal, History, Metric
 
 
@@ -39,6 +39,9 @@ _NEEDS: dict[str, dict[str, Any]] = {
 }
 
 
+_SEVERITY = {"interrupted": 1, "crashed": 2, "failed": 3}
+
+
 @dataclass(slots=True)
 class Draft:
     """A run as its journals tell it, before it becomes files."""
@@ -53,33 +56,52 @@ class Draft:
     state: dict[str, Any] = field(default_factory=dict)
     end: dict[str, Any] = field(default_factory=dict)
     child: dict[str, Any] = field(default_factory=dict)
+    ranks: list[Mapping[str, Any]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     history: History | None = None
     lasts: dict[str, Last] = field(default_factory=dict)
     last_time: float = 0.0
 
+    @property
+    def outcome(self) -> Mapping[str, Any]:
+        """How the run ended: as the worst of its ranks did. What has no end crashed."""
+        own = self.end or self.child or {"status": "crashed"}
+        return worst([own, *self.ranks])
+
+
+def worst(ends: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Returns the end that says most of a run that several processes made: a failure, a crash, an interruption."""
+    return max(ends, key=lambda end: _SEVERITY.get(str(end.get("status")), 0))
+
 
 def draft(live: journal.Live) -> Draft:
     """Returns what the journals of a live folder add up to."""
     made = Draft(live.header, params=dict(live.header.get("params", {})), last_time=live.header["created"])
-    points = []
-    ranked = sum(1 for item in live.journals.values() if item.points) > 1
+    logged: list[tuple[int, Points]] = []
     for number, item in enumerate(live.journals.values()):
         rank = item.header.get("rank")
         rank = number if rank is None else rank
-        points += [(step, int(time * 1000), rank, names, cells) for step, time, names, cells in item.points]
         if item.points:
-            made.last_time = max(made.last_time, item.points[-1][1])
-        for name, last in _lasts(item).items():
+            logged.append((rank, item.points))
+            made.last_time = max(made.last_time, item.points.times[-1] / 1000)
+        for name, last in _lasts(item.points).items():
             made.lasts[name] = max(made.lasts.get(name, last), last, key=lambda one: one.time)
+        if item.header.get("ends"):
+            ends = [note for note in item.notes if note.get("k") == "child"]
+            made.ranks.append(ends[-1] if ends else {"status": "crashed"})
         made.counts["corrupt"] = made.counts.get("corrupt", 0) + item.corrupt
-    notes = [note for item in live.journals.values() for note in item.notes]
+    notes = [
+        note
+        for item in live.journals.values()
+        for note in item.notes
+        if not (item.header.get("ends") and note.get("k") == "child")
+    ]
     sound = [note for note in notes if _is_sound(note)]
     made.counts["corrupt"] = made.counts.get("corrupt", 0) + len(notes) - len(sound)
     for note in sorted(sound, key=lambda note: note["t"]):
         _take(made, note, live.folder)
         made.last_time = max(made.last_time, note["t"])
-    made.history = history_codec.build(points, ranked=ranked) if points else None
+    made.history = table(logged, ranked=len(logged) > 1 or "launch" in live.header) if logged else None
     return made
 
 
@@ -94,13 +116,12 @@ def _is_sound(note: Mapping[str, Any]) -> bool:
     return kind != "count" or all(isinstance(count, int) for count in note["v"].values())
 
 
-def _lasts(item: frame.Journal) -> dict[str, Last]:
+def _lasts(points: Points) -> dict[str, Last]:
     """Returns what a process logged last of each metric; its clock may have gone back, so its order counts."""
-    newest = {point[2]: at for at, point in enumerate(item.points)}
     found: dict[str, Last] = {}
-    for at in sorted(newest.values()):
-        step, time, names, cells = item.points[at]
-        found.update({name: Last(time, cell, step) for name, cell in zip(names, cells, strict=True)})
+    for kind, (_, step, time, cells) in sorted(points.latest.items(), key=lambda item: item[1][0]):
+        names = points.names[kind]
+        found.update({name: Last(time / 1000, cell, step) for name, cell in zip(names, cells, strict=True)})
     return found
 
 
@@ -220,9 +241,8 @@ def _summarise_column(column: Column, history: History, goal: Goal | None) -> Me
     rows: Sequence[int] = range(len(cells)) if column.rows is None else column.rows
     times = history.times
     last = len(cells) - 1
-    newest = times[rows[last]]
-    if any(times[row] > newest for row in rows):  # a step went back: the value logged last is not in the last row
-        newest = max(times[row] for row in rows)
+    newest = max(times if column.rows is None else map(times.__getitem__, rows))
+    if newest > times[rows[last]]:  # a step went back: the value logged last is not in the last row
         last = max(at for at, row in enumerate(rows) if times[row] == newest)
     low, low_at, high, high_at, mean, nan = _extremes(cells)
     steps = history.steps

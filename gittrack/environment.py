@@ -17,7 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from gittrack import redact
+from gittrack.codec import yaml12
+from gittrack.git import Git
 from gittrack.settings import Settings
+from gittrack.shared import make_folder, share
+from gittrack.version import VERSION
 
 MAX_LOCK_FILE = 4 * 1024 * 1024
 LOCK_FILES = (
@@ -37,6 +41,7 @@ VARIABLES = (
 
 
 _PYTHON = re.compile(r"(python|pypy)[0-9.]*")
+_machine: dict[str, Any] = {}
 _installed: dict[tuple[tuple[str, int], ...], list[str]] = {}
 
 
@@ -210,3 +215,29 @@ def lock_files(root: Path | None) -> dict[str, bytes]:
             if path.is_file() and path.stat().st_size <= MAX_LOCK_FILE:
                 found[name] = path.read_bytes()
     return found
+
+
+def write(git: Git, settings: Settings, folder: Path, *, program: str | None = None, redacting: bool = True) -> None:
+    """Writes what goes into `env/`, as it will stand in the commit.
+
+    Of this process; or, with the path of a `program` that is about to be run, of the Python that will run it."""
+    if not _machine:
+        _machine.update(machine(), git=git.version)
+    facts = {**_machine, "gittrack": VERSION, "variables": variables(settings, redacting=redacting)}
+    listed: list[str] = []
+    if program is None:
+        listed = packages()
+    else:
+        del facts["python"]
+        python = interpreter_of(program)
+        if python is not None:
+            facts = {"python": {"version": python.version, "executable": python.executable}, **facts}
+            listed = packages(python.folders)
+    env = folder / "env"
+    make_folder(env)
+    (env / "environment.yaml").write_bytes(yaml12.encode({key: value for key, value in facts.items() if value}))
+    (env / "packages.txt").write_text("".join(f"{line}\n" for line in listed), "utf-8")
+    for name, content in lock_files(git.place.work_tree).items():
+        (env / name).write_bytes(content)
+    for file in env.iterdir():
+        share(file)

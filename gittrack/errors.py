@@ -19,6 +19,9 @@ class GittrackError(Exception):
         self.cause = cause
         self.hint = hint
 
+    def __str__(self) -> str:
+        return self.message  # which may have been made clearer on the way
+
     def lines(self) -> list[str]:
         """Returns the lines to print, safe for a terminal."""
         found = [f"error: {printable(self.message)}"]

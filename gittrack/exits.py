@@ -16,9 +16,12 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from gittrack.console import console
 from gittrack.outcome import how_it_ended
 from gittrack.tracker import active
 
+# What a scheduler sends before it kills. Not SIGQUIT and SIGALRM, which end even a process that is stuck in C.
+_ENDING = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 _watching: set[str] = set()
 _first: list[FrameType] = []  # the frame that the whole program runs in
 _exit: dict[str, Any] = {}
@@ -41,9 +44,21 @@ def watch() -> None:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, getattr(signal, "SIGHUP", None)):
-            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+        taken = _signals_caught_elsewhere()
+        for name in _ENDING:
+            number = getattr(signal, name, None)
+            if number is not None and number not in taken and signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, _on_signal)
+
+
+def _signals_caught_elsewhere() -> set[int]:
+    """Returns the signals with a handler that Python does not know of, such as one of faulthandler."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            mask = next((int(line.split()[1], 16) for line in file if line.startswith("SigCgt:")), 0)
+    except (OSError, ValueError):
+        return set()
+    return {number for number in range(1, 65) if mask >> (number - 1) & 1}
 
 
 def _noting(leave: Callable[..., Any]) -> Any:
@@ -84,6 +99,7 @@ def _finish_all() -> None:
     end = how_the_program_ended()
     for run in reversed(list(active)):
         run.finish(**end)
+    console.close()
 
 
 def _on_signal(number: int, _frame: FrameType | None) -> None:
@@ -91,6 +107,7 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_IGN)
     for run in reversed(list(active)):
         run.finish(status="interrupted", signal=signal.Signals(number).name)
+    console.close()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 

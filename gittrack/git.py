@@ -1,21 +1,26 @@
 """The one door to objects and refs.
 
 All writing goes through the user's git executable: it knows every repository format, honours the user's settings,
-and is the reference for what is durable. Nothing here touches the user's index, HEAD, work tree or config."""
+and is the reference for what is durable. Nothing here touches the user's index, HEAD, work tree or config.
+Where there is no executable, `libgit` answers the same calls."""
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
-from gittrack.errors import DataRefused, GitFailed, NotARepository
-from gittrack.refname import Kind, Oid, is_oid
+from gittrack import locks
+from gittrack.errors import GitFailed, NotARepository
+from gittrack.objects import Objects
+from gittrack.porcelain import Porcelain, failed, first_line
+from gittrack.refname import Oid, is_oid
+from gittrack.shared import share
 
 # Internal calls run nobody's hooks, start no daemon and no gc, and wait for locks instead of failing.
 _SETTINGS = (
@@ -34,9 +39,12 @@ _DROPPED = frozenset(
     "GIT_GRAFT_FILE GIT_SHALLOW_FILE GIT_REPLACE_REF_BASE GIT_AUTHOR_DATE GIT_COMMITTER_DATE".split()
 )
 GIT = "git"  # the one on the user's PATH
-MAX_OBJECT = 1024 * 1024 * 1024
 _RETRIES = 8
-_commit_times: dict[Oid, int] = {}
+known_commits: dict[Oid, tuple[Oid, int]] = {}
+
+
+class GitMissing(GitFailed):
+    """There is no git executable."""
 
 
 class RefMoved(GitFailed):
@@ -74,32 +82,21 @@ class Place:
         return 32 if self.algorithm == "sha256" else 20
 
 
-def no_git() -> GitFailed:
+def no_git() -> GitMissing:
     """Returns the error for a machine without git."""
-    return GitFailed("git is not installed, or not on PATH", hint="install git 2.36 or newer")
+    return GitMissing("git is not installed, or not on PATH", hint="install git 2.36 or newer")
 
 
 def discover(directory: Path, environ: Mapping[str, str]) -> Place:
-    """Returns the repository that git finds from `directory`; raises NotARepository."""
-    asked = ["--path-format=absolute", "--git-dir", "--git-common-dir", "--show-object-format", "--show-prefix"]
-    try:
-        done = subprocess.run(
-            [GIT, "rev-parse", *asked, "--show-toplevel"],
-            cwd=directory,
-            env={**environ, "LC_ALL": "C"},
-            capture_output=True,
-            check=False,
-        )
-    except FileNotFoundError as exc:
-        raise (no_git() if exc.filename == GIT else NotARepository(f"'{directory}' is not there any more")) from exc
+    """Returns the repository that git finds from `directory`; raises NotARepository, or GitMissing."""
+    asked = ("--git-dir", "--git-common-dir", "--show-object-format", "--show-prefix", "--show-toplevel")
+    done = _rev_parse(directory, environ, *asked)
     lines = os.fsdecode(done.stdout).split("\n")[:-1]
     if len(lines) < 4:
-        said = os.fsdecode(done.stderr).strip()
-        cause = said.split("\n")[0].removeprefix("fatal: ")
-        hint = "run `git init` here, or go to a repository"
-        if "dubious ownership" in said:
-            hint = said.rsplit("\n", 1)[-1].strip()
-        raise NotARepository(f"'{directory}' is not in a git repository", cause=cause, hint=hint)
+        raise _not_found(directory, os.fsdecode(done.stderr).strip())
+    if len(lines) > len(asked):  # a folder with a line end in its name
+        answers = [_rev_parse(directory, environ, question) for question in asked]
+        lines = [os.fsdecode(answer.stdout)[:-1] for answer in answers if not answer.returncode]
     return Place(
         git_dir=Path(lines[0]),
         common_dir=Path(lines[1]),
@@ -109,7 +106,30 @@ def discover(directory: Path, environ: Mapping[str, str]) -> Place:
     )
 
 
-class Git:
+def _rev_parse(directory: Path, environ: Mapping[str, str], *asked: str) -> subprocess.CompletedProcess[bytes]:
+    command = [GIT, "rev-parse", "--path-format=absolute", *asked]
+    try:
+        return subprocess.run(command, cwd=directory, env={**environ, "LC_ALL": "C"}, capture_output=True, check=False)
+    except FileNotFoundError as exc:
+        raise (no_git() if exc.filename == GIT else NotARepository(f"'{directory}' is not there any more")) from exc
+    except PermissionError as exc:  # a `git` on PATH that may not be run, or a folder that may not be entered
+        raise (no_git() if exc.filename == GIT else NotARepository(f"'{directory}' cannot be entered")) from exc
+
+
+def _not_found(directory: Path, said: str) -> NotARepository:
+    """Returns the error for a place where git finds no repository, or one that it does not open."""
+    first, _, rest = said.removeprefix("fatal: ").partition("\n")
+    if "not a git repository" in first or not first:
+        hint = "run `git init` here, or go to a repository"
+        return NotARepository(f"'{directory}' is not in a git repository", cause=first, hint=hint)
+    hint = "name it with GIT_DIR or --git-dir" if "safe.bareRepository" in first else "a newer git may know it"
+    if "dubious ownership" in first:
+        hint = rest.rpartition("\n")[2].strip()
+    cause = f"{first} {', '.join(rest.split())}" if first.endswith(":") else first
+    return NotARepository(f"git refuses the repository of '{directory}'", cause=cause, hint=hint)
+
+
+class Git(Porcelain):
     """One repository, through its git executable.
 
     `environ` is the environment that git runs in; discovery is done, so the repository is named explicitly."""
@@ -122,6 +142,10 @@ class Git:
         if place.work_tree:
             self.environ["GIT_WORK_TREE"] = str(place.work_tree)
 
+    def command(self, *args: str, settings: Sequence[str] = ()) -> list[str]:
+        """Returns the command line of a git that runs nobody's hooks and starts nothing in the background."""
+        return [GIT, *_PREFIX, *(part for setting in settings for part in ("-c", setting)), *args]
+
     def run(
         self,
         *args: str,
@@ -131,10 +155,9 @@ class Git:
         cwd: Path | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         """Runs git and returns what it answered, whatever its exit code."""
-        extra = [part for setting in settings for part in ("-c", setting)]
         try:
             return subprocess.run(
-                [GIT, *_PREFIX, *extra, *args],
+                self.command(*args, settings=settings),
                 input=input,
                 stdin=subprocess.DEVNULL if input is None else None,
                 env={**self.environ, **(env or {})},
@@ -160,6 +183,12 @@ class Git:
         if done.returncode:
             raise failed(args[0], done.stderr)
         return done.stdout
+
+    def create(self) -> None:
+        """Makes the bare repository that `place` describes."""
+        path = self.place.git_dir
+        args = ("init", "--quiet", "--bare", "--template=", f"--object-format={self.place.algorithm}", str(path))
+        self.ask(*args, cwd=path.parent, env={"GIT_DEFAULT_REF_FORMAT": "files"})
 
     # Reading ----------------------------------------------------------------------------------------------------
 
@@ -212,15 +241,21 @@ class Git:
         found = done.stdout.decode("utf-8", "replace").strip()
         return Oid(found) if done.returncode == 0 and is_oid(found) else None
 
-    def commit_time(self, oid: Oid) -> int:
-        """Returns the commit date of a commit in Unix seconds; a commit never changes, so it is asked for once."""
-        if oid not in _commit_times:
-            _commit_times[oid] = int(self.ask("show", "-s", "--format=%ct", oid))
-        return _commit_times[oid]
+    def commit_facts(self, oid: Oid) -> tuple[Oid, int]:
+        """Returns tree and commit date of a commit; it never changes, so it is asked for once."""
+        if oid not in known_commits:
+            lines = self.ask("cat-file", "commit", oid).partition(b"\n\n")[0].split(b"\n")
+            date = next(line for line in lines if line.startswith(b"committer ")).rsplit(b" ", 2)[1]
+            known_commits[oid] = Oid(lines[0].split()[1].decode()), int(date)
+        return known_commits[oid]
+
+    def has_object(self, oid: Oid) -> bool:
+        """Tells whether an object is here; asked in any other way, a partial clone would go and fetch it."""
+        return bool(self.run("rev-parse", f"--disambiguate={oid}").stdout.strip())
 
     def objects(self) -> Objects:
         """Returns a reader of objects; use it as a context manager."""
-        return Objects(self)
+        return Objects([GIT, *_PREFIX], self.environ, self.place.work_tree or self.place.git_dir)
 
     def count(self, tip: Oid, *, without: Oid) -> int:
         """Returns how many commits that are no joins are reachable from `tip` and not from `without`."""
@@ -250,12 +285,21 @@ class Git:
             args = ("index-pack", "--stdin", "--strict", f"--keep={keep}")
             done = self.run(*args, input=pack, settings=("core.fsync=all",))
             if done.returncode == 0:
-                sync_directory(self.place.common_dir / "objects" / "pack")
-                return done.stdout.decode().split()[-1]
+                folder, name = self.place.common_dir / "objects" / "pack", done.stdout.decode().split()[-1]
+                share(folder / f"pack-{name}.keep")  # which git leaves to its maker alone
+                sync_name(folder / f"pack-{name}.keep")  # which git does not; an empty one is nobody's
+                sync_name(folder)
+                return name
             attempt += 1
             if attempt == _RETRIES or (b"tmp_" not in done.stderr and b"No such file" not in done.stderr):
                 raise failed("index-pack", done.stderr)
             pause(attempt)
+
+    def pack_objects(self, oids: Iterable[Oid], folder: Path) -> str:
+        """Writes objects that are here as one pack, `new-<name>.pack` with its index, durably; returns its name."""
+        listing = "".join(f"{oid}\n" for oid in oids).encode()
+        args = ("pack-objects", "-q", "--delta-base-offset", f"{folder}/new")
+        return self.ask(*args, input=listing, settings=("core.fsync=all",)).decode().strip()
 
     def update_refs(self, updates: Iterable[Update], *, durable: bool = True) -> None:
         """Changes refs, all or none, each from its expected old value; raises RefMoved if one has another.
@@ -269,97 +313,33 @@ class Git:
             else f"delete {change.ref}\0{change.old or ''}\0"
             for change in updates
         ]
-        setting = "core.fsync=all" if durable else "core.fsync=none"
-        done = self.run("update-ref", "-z", "--stdin", input="".join(lines).encode(), settings=(setting,))
+        # The file itself is synced in any case: a power cut would leave an empty one, over which plain git stumbles.
+        setting = "core.fsync=all" if durable else "core.fsync=reference"
+        command, given = ("update-ref", "-z", "--stdin"), "".join(lines).encode()
+        done = self.run(*command, input=given, settings=(setting,))
+        if b".lock'" in done.stderr and locks.remove_abandoned(self.place.common_dir, [u.ref for u in updates]):
+            done = self.run(*command, input=given, settings=(setting,))
         if done.returncode:
-            error = RefMoved if b"but expected" in done.stderr or b"already exists" in done.stderr else GitFailed
-            raise error("cannot update a run's ref", cause=first_line(done.stderr))
+            moved = any(words in done.stderr for words in (b"but expected", b"already exists", b"unable to resolve"))
+            raise (RefMoved if moved else GitFailed)("cannot update a run's ref", cause=first_line(done.stderr))
         if durable:
-            self._sync_refs(change.ref for change in updates if change.new)
+            self.sync_refs(change.ref for change in updates if change.new)
 
-    def _sync_refs(self, refs: Iterable[str]) -> None:
+    def sync_refs(self, refs: Iterable[str]) -> None:
+        """Makes refs survive a power cut, with the names of their folders; raises OSError."""
         common = self.place.common_dir
         folders: set[Path] = set()
         for ref in refs:
             path = common / ref
-            with contextlib.suppress(OSError):  # packed, or not a file at all (reftable)
-                sync_file(path)
+            sync_name(path)
             folders.update(parent for parent in path.parents if parent.is_relative_to(common / "refs"))
         for folder in [*folders, common / "reftable"]:
-            sync_directory(folder)
-
-
-class Objects:
-    """Reads objects through one `git cat-file --batch`."""
-
-    def __init__(self, git: Git) -> None:
-        self._process = subprocess.Popen(
-            [GIT, *_PREFIX, "cat-file", "--batch"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=git.environ,
-            cwd=git.place.work_tree or git.place.git_dir,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        self._process.wait()
-
-    def read(self, name: str, *, limit: int = MAX_OBJECT) -> tuple[Oid, Kind, bytes] | None:
-        """Returns id, kind and body of the object that `name` names, or None; raises DataRefused above `limit` bytes.
-
-        The size comes before the body, and a body that is too large is never kept in memory here."""
-        send, receive = self._process.stdin, self._process.stdout
-        if send is None or receive is None or "\n" in name:
-            return None
-        try:
-            send.write(name.encode("utf-8", "surrogateescape") + b"\n")
-            send.flush()
-        except OSError as exc:
-            raise GitFailed("cannot read objects", cause="git cat-file ended") from exc
-        head = receive.readline()
-        words = head.split()
-        if not words:
-            raise GitFailed("cannot read objects", cause="git cat-file ended", hint="see `git fsck`")
-        if len(words) != 3 or not words[2].isdigit():
-            return None
-        size = int(words[2])
-        if size > limit:
-            _skip(receive, size + 1)
-            raise DataRefused(f"cannot read '{name}'", cause=f"it has {size} bytes; the limit is {limit}")
-        body = receive.read(size)
-        receive.read(1)
-        kind: Any = words[1].decode()
-        return Oid(words[0].decode()), kind, body
-
-
-def _skip(stream: IO[bytes], size: int) -> None:
-    while size > 0:
-        size -= len(stream.read(min(size, 1 << 20)) or b"x" * size)
+            sync_name(folder)
 
 
 def pause(attempt: int) -> None:
     """Waits before another attempt: 2 to 20 ms, longer each time, by chance so that two do not meet again."""
     time.sleep((2 + os.urandom(1)[0] / 14) / 1000 * min(attempt + 1, 10))
-
-
-def first_line(stderr: bytes) -> str:
-    """Returns git's complaint without its prefix."""
-    lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-    chosen = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[0] if lines else "")
-    return chosen.removeprefix("fatal: ").removeprefix("error: ").strip()
-
-
-def failed(command: str, stderr: bytes) -> GitFailed:
-    """Returns the error for a git command that failed."""
-    return GitFailed(f"git {command} failed", cause=first_line(stderr) or None)
 
 
 def sync_file(path: Path) -> None:
@@ -371,7 +351,12 @@ def sync_file(path: Path) -> None:
         os.close(fd)
 
 
-def sync_directory(path: Path) -> None:
-    """Makes the names in a directory survive a power cut, where the file system can."""
-    with contextlib.suppress(OSError):
+def sync_name(path: Path) -> None:
+    """Makes a file, or the names in a folder, survive a power cut; raises OSError if the disk does not take it.
+
+    What is not there (a ref may be packed) and what no system syncs (a folder, on some) is passed over."""
+    try:
         sync_file(path)
+    except OSError as exc:
+        if exc.errno in (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise

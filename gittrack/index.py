@@ -107,12 +107,12 @@ def _complete(git: Git, runs: list[Run], damaged: list[GittrackError]) -> list[R
 
 
 def has_live(git: Git) -> bool:
-    """Tells whether there may be a run that has no commit yet."""
-    try:
-        with os.scandir(git.place.common_dir / "gittrack" / "live") as found:
-            return any(found)
-    except OSError:
-        return False
+    """Tells whether there may be a run that has no commit yet, or of which more may have come."""
+    for name in ("live", "sealed"):
+        with contextlib.suppress(OSError), os.scandir(git.place.common_dir / "gittrack" / name) as found:
+            if any(found):
+                return True
+    return False
 
 
 def read_live(git: Git) -> tuple[list[Run], list[GittrackError]]:
@@ -123,12 +123,14 @@ def read_live(git: Git) -> tuple[list[Run], list[GittrackError]]:
         return runs, damaged
     from gittrack import journal, seal  # noqa: PLC0415 - only while something is recorded
 
-    for folder in journal.live_folders(git.place.common_dir):
+    for folder in journal.run_folders(journal.live_root(git.place.common_dir)):
         with contextlib.suppress(FileNotFoundError):  # it ended while we looked
             try:
                 runs.append(seal.preview(journal.read(folder)))
             except GittrackError as exc:
                 damaged.append(exc)
+            except PermissionError as exc:  # somebody else's
+                damaged.append(DataRefused(f"cannot read run '{folder.name}' while it is recorded", cause=exc.strerror))
             except (KeyError, TypeError, ValueError, AttributeError) as exc:
                 damaged.append(DataRefused(f"cannot read '{folder}'", cause=f"its header is malformed ({exc})"))
     return runs, damaged

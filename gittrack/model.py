@@ -18,6 +18,8 @@ STATUSES = ("running", "finished", "failed", "interrupted", "crashed")
 
 RECORDED = "run.yaml"  # stands for the tags a run was recorded with, in an untag edit
 
+SYSTEM = "system/"  # what metrics of the machine begin with; they are no results
+
 
 class Metric(NamedTuple):
     """The summary of one metric of one run.

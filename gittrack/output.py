@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from gittrack.terminal import printable
 
@@ -94,6 +95,42 @@ def warn(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(printable(text) + "\n")
         sys.stderr.flush()
+
+
+class Progress:
+    """The latest line of a long transfer: on a terminal, after one second, and gone when it ends.
+
+    `report` takes such a line; it is None where nobody would see it."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._since = time.monotonic()
+        self._shown = 0
+        self.report = None if quiet or not _is_terminal(sys.stderr) else self._report
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            self._write("")
+
+    def _report(self, text: str) -> None:
+        if time.monotonic() - self._since >= 1 and _is_in_front(sys.stderr):
+            self._write(printable(text)[: terminal_size()[0] - 1])
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write("\r" + text.ljust(self._shown) + ("" if text else "\r"))
+            sys.stderr.flush()
+        self._shown = len(text)
+
+
+def _is_in_front(stream: TextIO) -> bool:
+    """Tells whether we are the job that the terminal listens to: what runs in the background stays silent."""
+    try:
+        return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
+    except (OSError, ValueError):
+        return True
 
 
 # Words --------------------------------------------------------------------------------------------------------------

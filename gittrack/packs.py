@@ -1,4 +1,4 @@
-"""Our packs in the user's repository: few, kept, and merged.
+"""Our packs in the user's repository: few, kept, and merged; and our refs, packed when they are many.
 
 A pack per finished run, protected by a `.keep` file, is what survives a `git gc --prune=now` beside us. But a
 thousand packs make `git status` 3.5 times slower, so beyond 20 of ours the small ones are merged into one."""
@@ -9,14 +9,17 @@ import contextlib
 import os
 import struct
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from gittrack.errors import GitFailed
-from gittrack.git import Git, sync_directory
-from gittrack.refname import Oid
+from gittrack.git import Git, sync_file, sync_name
+from gittrack.refname import Oid, RunId
+from gittrack.shared import make_folder, share
 
 MARK = "gittrack "
 MAX_PACKS = 20
+MAX_LOOSE = 256
 RELEASE_BYTES = 64 * 1024 * 1024
 
 
@@ -66,41 +69,89 @@ def _small(packs: list[Path]) -> list[Path]:
 
 def _merge(git: Git, packs: list[Path]) -> int:
     oids = {oid for pack in packs for oid in read_index(pack.with_suffix(".idx").read_bytes(), git.place.oid_bytes)}
-    listing = "".join(f"{oid}\n" for oid in sorted(oids)).encode()
-    new, size = _write_merged(git, listing)
+    new, size = _write_merged(git, sorted(oids))
     folder = git.place.common_dir / "objects" / "pack"
     for old in packs:
         if old.name == f"pack-{new}.pack":
             continue
-        # git opens a pack through its index: first the index goes, then what it names.
-        for suffix in (".idx", ".rev", ".bitmap", ".pack", ".keep"):
-            with contextlib.suppress(OSError):
-                old.with_suffix(suffix).unlink()
+        _remove(old)
     if size > RELEASE_BYTES:
         with contextlib.suppress(OSError):
             (folder / f"pack-{new}.keep").unlink()
-    sync_directory(folder)
+    sync_name(folder)
     return len(packs)
 
 
-def _write_merged(git: Git, listing: bytes) -> tuple[str, int]:
-    """Writes the listed objects as one kept pack and returns its name and size.
+def _write_merged(git: Git, oids: list[Oid]) -> tuple[str, int]:
+    """Writes these objects as one kept pack and returns its name and size.
 
     Not through index-pack, which would compare each object with the copy that is there already. The pack is made
     under names that nobody reads and renamed, its index last; git has checked these objects when they came."""
     folder = git.place.common_dir / "objects" / "pack"
     home = git.place.common_dir / "gittrack"
     with tempfile.TemporaryDirectory(prefix="pack-", dir=home) as private:
-        args = ("pack-objects", "-q", "--delta-base-offset", f"{private}/new")
-        name = git.ask(*args, input=listing, settings=("core.fsync=all",)).decode().strip()
+        name = git.pack_objects(oids, Path(private))
         size = Path(f"{private}/new-{name}.pack").stat().st_size
         if not (folder / f"pack-{name}.idx").exists():
-            (folder / f"pack-{name}.keep").write_text(keep_text("merged"), "ascii")
+            keep = folder / f"pack-{name}.keep"
+            keep.write_text(keep_text("merged"), "ascii")
+            share(keep)
+            sync_file(keep)
             for suffix in ("pack", "rev", "idx"):
                 with contextlib.suppress(FileNotFoundError):  # there is no .rev unless git writes them
                     Path(f"{private}/new-{name}.{suffix}").rename(folder / f"pack-{name}.{suffix}")
-            sync_directory(folder)
+            sync_name(folder)
     return name, size
+
+
+def tidy_refs(git: Git) -> bool:
+    """Has git pack its refs if more than 256 of ours are files of their own; returns whether it was asked to.
+
+    Every fetch and push of the user's reads each ref and the commit it names: beside 1,000 runs that are on a remote
+    too, a fetch takes five times as long. With the refs packed and the commits in git's commit-graph it is less than
+    twice. This is git's own housekeeping, which would come by itself only where the user makes loose objects."""
+    refs = git.place.common_dir / "refs"
+    folders = [refs / "runs", *refs.glob("gittrack/*/runs")]
+    if not git.has_executable or sum(map(_count, folders)) <= MAX_LOOSE:
+        return False
+    git.run("maintenance", "run", "--quiet", "--task=pack-refs", "--task=commit-graph", settings=("core.fsync=all",))
+    return True
+
+
+def _count(folder: Path) -> int:
+    try:
+        return len(os.listdir(folder))
+    except OSError:
+        return 0
+
+
+def drop(git: Git, runs: Iterable[RunId]) -> None:
+    """Gives the room of runs back that are not in this repository any more; only for the detached store.
+
+    A run's own packs hold nothing that another run needs. Merged ones are written again without what nobody names:
+    kept ones are left alone by git, and so is whatever another process is writing now."""
+    texts = {keep_text(run) for run in runs}
+    with _locked(git.place.common_dir / "gittrack" / "packs.lock") as locked:
+        if not locked or not texts:
+            return
+        merged = []
+        for pack in own_packs(git):
+            said = pack.with_suffix(".keep").read_text("utf-8").rstrip("\n")
+            if said in texts:
+                _remove(pack)
+            elif said == keep_text("merged"):
+                merged.append(pack)
+        for pack in merged:
+            pack.with_suffix(".keep").unlink()
+        if merged:
+            git.ask("repack", "-a", "-d", "-q")
+
+
+def _remove(pack: Path) -> None:
+    # git opens a pack through its index: first the index goes, then what it names.
+    for suffix in (".idx", ".rev", ".bitmap", ".pack", ".keep"):
+        with contextlib.suppress(OSError):
+            pack.with_suffix(suffix).unlink()
 
 
 def read_index(raw: bytes, oid_bytes: int) -> list[Oid]:
@@ -118,8 +169,9 @@ def _locked(path: Path):  # type: ignore[no-untyped-def] # noqa: ANN202 - a cont
     try:
         import fcntl  # noqa: PLC0415 - not on every system
 
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        share(path)
     except (ImportError, OSError):
         yield False
         return

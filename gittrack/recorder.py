@@ -17,8 +17,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from gittrack import journal, redact, values
+from gittrack import journal, leftovers, redact, values
 from gittrack.codec import frame
+from gittrack.model import SYSTEM
 from gittrack.outcome import describe_error
 from gittrack.terminal import printable
 
@@ -70,8 +71,18 @@ class Recorder:
 
     redacting = True  # secrets are replaced before they are written
 
-    def __init__(self, folder: Path, *, label: str, shared: bool, first_schema: int, next_step: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        label: str,
+        shared: bool,
+        first_schema: int,
+        next_step: int,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = folder
+        self._about = dict(about or {})  # what the journal's header says of this process
         self.label = label
         self._shared = shared
         self._lock = threading.RLock()
@@ -91,9 +102,11 @@ class Recorder:
 
     def _open(self) -> None:
         try:
-            self._writer = journal.Writer(self.folder, shared=self._shared)
+            self._writer = journal.Writer(
+                leftovers.home_of(self.folder), shared=self._shared, about=self._about, stalled=self._stalled
+            )
         except OSError as exc:
-            self._lost("open", f"cannot write to '{self.folder}' ({exc.strerror}); values are dropped")
+            self._say_once("open", f"warning: cannot write to '{self.folder}' ({exc.strerror})")
 
     def _append(self, data: bytes, *, what: str = "values") -> bool:
         """Writes frames; on an error of the disk counts and says once, and returns False."""
@@ -108,6 +121,9 @@ class Recorder:
             self._lost("append", f"{what} of run {self.label} could not be written ({exc.strerror})")
             return False
         return True
+
+    def _stalled(self) -> None:
+        self._say_once("stalled", f"warning: the disk does not answer; values of run {self.label} wait in memory")
 
     def count(self, **counts: int) -> None:
         """Adds to what the run says of itself when it ends: values dropped, secrets redacted."""
@@ -196,11 +212,12 @@ class Recorder:
                 ):
                     self._log_slowly(data, step, commit=commit)
                     return
-                self._writer.append(schema.pack(time.time(), at, cells))  # type: ignore[union-attr]
+                point = schema.pack(time.time(), at, cells)
+                if commit is not False:
+                    self._step = at + 1  # also if the disk does not take it: what follows keeps its step
+                self._writer.append(point)  # type: ignore[union-attr]
                 schema.last = cells
                 self._order = schema.order = self._order + 1
-                if commit is not False:
-                    self._step = at + 1
         except struct.error:  # a step of more than 64 bits
             self._log_guarded(data, step, commit=commit)
         except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
@@ -258,7 +275,7 @@ class Recorder:
             part = dict(itertools.islice(numbers.items(), first, first + _MAX_NAMES))
             names, cells = tuple(part), tuple(part.values())
             schema = self._schema(key if len(key) == len(names) else names, names)
-            if self._append(schema.pack(now, at, cells)):
+            if schema and self._append(schema.pack(now, at, cells)):
                 schema.last = cells
                 self._order = schema.order = self._order + 1
 
@@ -284,7 +301,8 @@ class Recorder:
         self._say_once("step", f"warning: {step!r:.60} is no step; the next one is used instead")
         return following
 
-    def _schema(self, key: tuple[Any, ...], names: tuple[str, ...]) -> _Schema:
+    def _schema(self, key: tuple[Any, ...], names: tuple[str, ...]) -> _Schema | None:
+        """Returns the schema of these metrics, or None if their names could not be written: no point is read then."""
         schema = self._schemas.get(key)
         if schema is None:
             if len(self._schemas) >= _MAX_SCHEMAS:
@@ -292,9 +310,10 @@ class Recorder:
             if self.redacting:
                 names = self._clean_names(names)
             schema = _Schema(self._numbers, names)
-            self._append(frame.encode_schema(self._numbers, names), what="a metric's name")
-            self._schemas[key] = schema
             self._numbers += 1
+            if not self._append(frame.encode_schema(schema.pack.schema, names)):
+                return None
+            self._schemas[key] = schema
         return schema
 
     def _clean_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -316,7 +335,7 @@ class Recorder:
         found = dict(self._earlier)
         for schema in sorted(self._schemas.values(), key=lambda schema: schema.order):
             found.update(zip(schema.names, schema.last, strict=False))
-        return found
+        return {name: value for name, value in found.items() if not name.startswith(SYSTEM)}
 
     def _event(self, now: float, key: str, value: Any, step: int | None, kind: str = "text") -> dict[str, Any]:
         plain, _ = self._plain(value, key)
@@ -331,16 +350,27 @@ class Recorder:
 
         return values.plain(value, lossy=note, path=path), lossy
 
+    @harmless
+    def log_system(self, sample: Mapping[str, float]) -> None:
+        """Records what the machine does, at the step that was logged last; the next step stays what it was."""
+        with self._lock:
+            if not self._done:
+                self._put_points(time.time(), max(0, self._step - 1), dict(sample))
+
     def flush(self) -> None:
         """Returns when all that was logged survives a power cut."""
         with self._lock:
             if self._writer and not self._done:
                 try:
-                    self._writer.sync()
+                    self._writer.flush()
                 except OSError as exc:
-                    self._lost("sync", f"the disk did not take the journal ({exc.strerror})")
+                    why = f"what run {self.label} wrote may not survive a power cut ({exc.strerror})"
+                    self._say_once("sync", "warning: " + why)
 
     def start_syncing(self) -> None:
         """Starts the side thread that makes points survive a power cut."""
         if self._writer:
-            self._writer.start_syncing()
+            try:
+                self._writer.start_syncing()
+            except RuntimeError as exc:
+                self._say_once("thread", f"warning: what run {self.label} writes may not survive a power cut ({exc})")

@@ -86,7 +86,8 @@ def mirror_prefix(remote: str) -> str:
     """Returns the namespace in which the runs last seen on `remote` are kept.
 
     A remote may be called `live`, and its name may hold slashes, or be a path or an address:
-    it becomes one component."""
+    it becomes one component, without the user and password of an address."""
+    remote = re.sub(r"(?<=://)[^/@\s]*@", "", remote)
     safe = re.sub(r"[^A-Za-z0-9_-]", lambda found: "%" + found.group().encode("utf-8", "replace").hex(), remote)
     taken = safe in ("live", "") or "%" in safe or safe.startswith("remote-")
     return f"{LOCAL}remote-{safe}/runs/" if taken else f"{LOCAL}{safe}/runs/"

@@ -1,42 +1,31 @@
 """Remotes, through the user's git executable: their credentials, their SSH, their proxies.
 
-Only explicit refs are pushed, never by force; what counts is what the remote answered for each of them."""
+Only explicit refs are pushed, never by force; what counts is what the remote answered for each of them. A password is
+asked for on a terminal only, and nobody waits longer than `track.timeout` for a remote that is silent."""
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
+from gittrack import answers, locks, redact, transfer
+from gittrack.answers import Answer
 from gittrack.errors import NotFound, RemoteError
-from gittrack.git import Git, first_line
+from gittrack.git import Git
 from gittrack.refname import RUNS, Oid, mirror_prefix
-from gittrack.settings import Settings
+from gittrack.settings import Settings, read_settings
+from gittrack.transfer import Progress
 
 REFS_PER_PUSH = 200
-_NETWORK = (
+_SETTINGS = (
     "push.followTags=false",
     "push.recurseSubmodules=no",
     "fetch.recurseSubmodules=no",
     "fetch.writeCommitGraph=false",
-    "http.lowSpeedLimit=1",
-    "http.lowSpeedTime=60",
     "core.fsync=all",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a remote said to one pushed ref: `taken` or not, and its reason."""
-
-    ref: str
-    taken: bool
-    reason: str
-
-    @property
-    def moved(self) -> bool:
-        """Whether the remote has another version of the ref."""
-        return any(word in self.reason for word in ("fetch first", "non-fast-forward", "stale info", "already exists"))
 
 
 def names(settings: Settings) -> list[str]:
@@ -84,110 +73,120 @@ def choose(settings: Settings, wanted: str | None, *, branch: str | None) -> str
     raise NotFound("this repository has no remote", hint="add one with `git remote add origin URL`")
 
 
-def fetch_runs(git: Git, remote: str) -> None:
+def label(remote: str) -> str:
+    """Returns a remote as it may be printed: an address without its password."""
+    return redact.address(remote) if is_address(remote) else remote
+
+
+def fetch_runs(git: Git, remote: str, *, progress: Progress | None = None) -> None:
     """Brings every run of the remote into our mirror of it; raises RemoteError.
 
     The mirror follows the remote; what is only here is never touched, whatever `fetch.prune` says."""
-    fetch(git, remote, [f"+{RUNS}*:{mirror_prefix(remote)}*"])
+    fetch(git, remote, [f"+{RUNS}*:{mirror_prefix(remote)}*"], progress=progress)
 
 
-def fetch(git: Git, remote: str, refspecs: Sequence[str]) -> None:
+def fetch(git: Git, remote: str, refspecs: Sequence[str], *, progress: Progress | None = None) -> None:
     """Fetches exactly these refspecs; raises RemoteError."""
+    if not git.has_executable:
+        _fetch_without_git(git, remote, refspecs)
+        return
     args = (
         "--no-tags",
         "--no-prune",
         "--no-write-fetch-head",
         "--no-auto-maintenance",
         "--refmap=",
-        "--quiet",
         "--no-recurse-submodules",
+        "--progress" if transfer.needs_progress(progress) else "--quiet",
     )
-    done = git.run("fetch", *args, "--end-of-options", remote, *refspecs, settings=_NETWORK, env=_environment(git))
+    command = ("fetch", *args, "--end-of-options", remote, *refspecs)
+    done = _run(git, *command, settings=_SETTINGS, progress=progress)
+    if b".lock'" in done.stderr and locks.remove_abandoned(git.place.common_dir, [mirror_prefix(remote)]):
+        done = _run(git, *command, settings=_SETTINGS, progress=progress)
     if done.returncode:
-        raise _failed("fetch from", remote, done.stderr)
+        raise _failed("fetch from", remote, done)
 
 
-def push(git: Git, remote: str, refs: Iterable[tuple[Oid, str]]) -> list[Answer]:
+def push(git: Git, remote: str, refs: Iterable[tuple[Oid, str]], *, progress: Progress | None = None) -> list[Answer]:
     """Pushes commits to refs, never by force, and returns the remote's answer for each; raises RemoteError.
 
-    RemoteError means that nothing is known of the refs that have no answer."""
+    RemoteError means that nothing is known of any of them, so whoever has many pushes REFS_PER_PUSH at a time."""
     pending = list(refs)
-    answers: list[Answer] = []
-    for at in range(0, len(pending), REFS_PER_PUSH):
-        chunk = pending[at : at + REFS_PER_PUSH]
-        specs = [f"{oid}:{ref}" for oid, ref in chunk]
-        mirror = f"remote.{remote}.mirror=false"
-        settings = (*_NETWORK, mirror) if not is_address(remote) else _NETWORK
-        done = git.run(
-            "push",
-            "--porcelain",
-            "--quiet",
-            "--end-of-options",
-            remote,
-            *specs,
-            settings=settings,
-            env=_environment(git),
-        )
-        found = _answers(done.stdout.decode("utf-8", "replace"))
-        if done.returncode and not found:
-            raise _failed("push to", remote, done.stderr)
-        said = _remote_words(done.stderr)
-        for _, ref in chunk:
-            answer = found.get(ref) or (Answer(ref, taken=True, reason="") if not done.returncode else None)
-            if answer is None:
-                raise _failed("push to", remote, done.stderr)
-            if not answer.taken and said:
-                answer = Answer(ref, taken=False, reason=f"{answer.reason}; {said}")
-            answers.append(answer)
-    return answers
+    if not git.has_executable:
+        return _push_without_git(git, remote, pending)
+    settings = _SETTINGS if is_address(remote) else (*_SETTINGS, f"remote.{remote}.mirror=false")
+    args = ["--porcelain"] + ["--progress"] * transfer.needs_progress(progress)
+    specs = [f"{oid}:{ref}" for oid, ref in pending]
+    done = _run(git, "push", *args, "--end-of-options", remote, *specs, settings=settings, progress=progress)
+    answered = answers.read(done.stdout)
+    if not all(ref in answered for _, ref in pending):
+        raise _failed("push to", remote, done)
+    said = answers.remote_words(done.stderr)
+    found = [answered[ref] for _, ref in pending]
+    return [a if a.taken or not said else Answer(a.ref, taken=False, reason=f"{a.reason}; {said}") for a in found]
 
 
-def _answers(text: str) -> dict[str, Answer]:
-    """Reads `git push --porcelain`: a flag, `from:to`, and a summary with the reason, between tabs."""
-    found = {}
-    for line in text.splitlines():
-        parts = line.split("\t")
-        if len(parts) == 3 and len(parts[0]) == 1:
-            ref = parts[1].rpartition(":")[2]
-            reason = parts[2].partition("(")[2].rpartition(")")[0] or parts[2]
-            found[ref] = Answer(ref, taken=parts[0] != "!", reason="" if parts[0] != "!" else reason)
-    return found
+def _fetch_without_git(git: Git, remote: str, refspecs: Sequence[str]) -> None:
+    from gittrack.libgit import sharing  # noqa: PLC0415 - dulwich, and only where there is no git
+
+    silence = read_settings(git).seconds("timeout")
+    sharing.fetch(git, remote, refspecs, terminal=_has_terminal(), silence=silence)
 
 
-def _remote_words(stderr: bytes) -> str:
-    """Returns what the remote's own hooks said, in one line."""
-    lines = [
-        line.removeprefix("remote:").strip()
-        for line in stderr.decode("utf-8", "replace").splitlines()
-        if line.startswith("remote:")
-    ]
-    return " ".join(line for line in lines if line)[:300]
+def _push_without_git(git: Git, remote: str, refs: Iterable[tuple[Oid, str]]) -> list[Answer]:
+    from gittrack.libgit import sharing  # noqa: PLC0415 - as above
+
+    silence = read_settings(git).seconds("timeout")
+    reasons = sharing.push(git, remote, refs, terminal=_has_terminal(), silence=silence)
+    return [Answer(ref, taken=not reason, reason=reason) for ref, reason in reasons.items()]
 
 
-def _failed(what: str, remote: str, stderr: bytes) -> RemoteError:
-    said = first_line(stderr)
-    hint = "everything is kept here; try again when the remote can be reached"
-    if "does not appear to be a git repository" in said or "not found" in said or "does not exist" in said:
-        hint = "check the address with `git remote -v`"
-    elif "uthentication" in said or "could not read Username" in said or "Permission denied" in said:
-        hint = "check that plain `git fetch` works there"
-    words = _remote_words(stderr)
-    return RemoteError(f"cannot {what} '{remote}'", cause=f"{said}; {words}" if words else said, hint=hint)
+def _run(git: Git, *args: str, settings: Sequence[str], progress: Progress | None) -> transfer.Done:
+    known = read_settings(git)
+    terminal = _has_terminal()
+    return transfer.run(
+        git,
+        git.command(*args, settings=settings),
+        env=_environment(git.environ, known, terminal=terminal),
+        silence=known.seconds("timeout"),
+        terminal=terminal,
+        progress=progress,
+    )
 
 
-def _environment(git: Git) -> dict[str, str]:
+def _failed(what: str, remote: str, done: transfer.Done) -> RemoteError:
+    cause, hint = answers.cause_and_hint(done.stderr)
+    if done.given_up:
+        cause, hint = done.given_up, "everything is kept here; try again later, or set track.timeout for a slow remote"
+    return RemoteError(f"cannot {what} '{label(remote)}'", cause=cause, hint=hint)
+
+
+def _environment(environ: Mapping[str, str], known: Settings, *, terminal: bool) -> dict[str, str]:
     """Returns what keeps git from asking where nobody can answer, and git-lfs from scanning every ref."""
     env = {"GIT_LFS_SKIP_PUSH": "1"}
-    if not _has_terminal():
-        env["GIT_TERMINAL_PROMPT"] = "0"
-        if "GIT_SSH_COMMAND" not in git.environ and "GIT_SSH" not in git.environ:
-            ssh = git.run("config", "core.sshCommand").stdout.decode("utf-8", "replace").strip() or "ssh"
+    if terminal:
+        return env
+    env |= {"GIT_TERMINAL_PROMPT": "0", "GCM_INTERACTIVE": environ.get("GCM_INTERACTIVE", "never")}
+    if "GIT_SSH_COMMAND" not in environ and "GIT_SSH" not in environ:
+        ssh = known.git("core.sshcommand") or "ssh"
+        variant = environ.get("GIT_SSH_VARIANT") or known.git("ssh.variant") or _program(ssh)
+        if variant == "ssh" and environ.get("SSH_ASKPASS_REQUIRE") not in ("force", "prefer"):
             env["GIT_SSH_COMMAND"] = f"{ssh} -oBatchMode=yes"
     return env
 
 
-def _has_terminal() -> bool:
+def _program(command: str) -> str:
+    """Returns the name of the program in a command line, as git guesses from it which ssh it is."""
     try:
-        return sys.stdin is not None and sys.stdin.isatty()
+        words = shlex.split(command)
     except ValueError:
+        return ""
+    return os.path.basename(words[0]).removesuffix(".exe").lower() if words else ""
+
+
+def _has_terminal() -> bool:
+    """Tells whether a person can be asked: there is a terminal, and it is ours to read from."""
+    try:
+        return sys.stdin is not None and sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (ValueError, OSError):
         return False

@@ -6,9 +6,8 @@ run, with the status that the journal's end tells, or `crashed` where it has non
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,28 +16,26 @@ from gittrack import capture, journal, pins, sidefiles, store, values
 from gittrack.codec import event as event_codec
 from gittrack.codec import history as history_codec
 from gittrack.codec import manifest, tree, yaml12
+from gittrack.codec.points import Points, joined
 from gittrack.codec.tree import Entry, Object
-from gittrack.draft import Draft, Last, draft, has_room, merge_params, summarise
+from gittrack.draft import Draft, Last, draft, has_room, merge_params, summarise, worst
 from gittrack.errors import DataRefused, GittrackError
 from gittrack.git import Git, RefMoved
+from gittrack.journal import run_folders
+from gittrack.leftovers import discard, holding_up, is_spent, remove_rest, sole, was_sealed, writers
 from gittrack.model import Code, Event, Metric, Run, State, fold
 from gittrack.refname import Oid, RunId, run_ref
+from gittrack.shared import make_folder, share
 
 
-def seal_name(live: journal.Live) -> str:
-    """Returns what names these journals at this length (docs/format.md, chapter 12)."""
-    lines = sorted(f"{name} {size}\n" for name, size in live.sizes.items())
-    created = f"{live.header['created']}\n"
-    return hashlib.sha256("".join([created, *lines]).encode()).hexdigest()[:16]
-
-
-def seal(git: Git, folder: Path, *, sign: bool = False) -> Run:
+def seal(git: Git, folder: Path, *, own: str, sign: bool = False) -> Run | None:
     """Makes the commit of what is in a live folder, then removes the folder; returns the run.
 
-    Raises OSError or GittrackError, and then the folder stays as it was."""
+    None if it is held up by another process than the one with the journal `own`. Raises OSError or GittrackError,
+    and then the folder stays as it was."""
     try:
-        with _sole(folder, wait=True):
-            return _seal(git, folder, sign=sign)
+        with sole(folder, wait=True):  # whoever joins a run holds it too
+            return None if holding_up(folder, now=time.time(), own=own) else seal_held(git, folder, sign=sign)
     except FileNotFoundError:  # another process was faster
         tip = None if folder.joinpath(journal.HEADER).exists() else git.resolve(run_ref(RunId(folder.name)))
         if tip is None:
@@ -47,19 +44,23 @@ def seal(git: Git, folder: Path, *, sign: bool = False) -> Run:
             return store.read_commit(objects, tip).run(RunId(folder.name))
 
 
-def _seal(git: Git, folder: Path, *, sign: bool) -> Run:
+def seal_held(git: Git, folder: Path, *, sign: bool = False) -> Run:
+    """Seals as `seal` does, for who holds the folder already (`leftovers.sole`)."""
     live = journal.read(folder)
     run = RunId(live.header["id"])
-    name = seal_name(live)
+    name = journal.seal_name(live)
     made = draft(live)
+    for item in live.journals.values():
+        item.points = Points()  # they are in the draft's table now
     for _ in range(20):
         earlier = _earlier(git, run, expected=live.header.get("tip"))
         if earlier is not None and earlier.seal == name:
-            discard(git, live)
+            git.sync_refs([run_ref(run)])  # whoever wrote it may have died before he did
+            discard(git.place.common_dir, live, seal=name)
             return earlier
         with contextlib.suppress(RefMoved):
             sealed = _write(git, live, made, name, earlier.oid if earlier else None, sign=sign)
-            discard(git, live)
+            discard(git.place.common_dir, live, seal=name)
             return sealed
     raise RefMoved(f"cannot seal run '{run}'", cause="other processes keep changing it", hint="try again")
 
@@ -84,22 +85,6 @@ def _maybe_packed(git: Git, run: RunId) -> bool:
         return True if (git.place.common_dir / "reftable").exists() else False  # noqa: SIM210 - reads as what it says
 
 
-def discard(git: Git, live: journal.Live) -> None:
-    """Removes a live folder after its run was sealed; a process elsewhere that still writes keeps its files."""
-    folder = live.folder
-    here = journal.process_identity()["host"]
-    if any(process.get("host", here) != here for process in live.processes):
-        home = git.place.common_dir / "gittrack" / "sealed"
-        home.mkdir(exist_ok=True)
-        with contextlib.suppress(OSError):
-            folder.rename(home / folder.name)
-            return
-    # The header goes first: without it the folder is nobody's run.
-    with contextlib.suppress(OSError):
-        (folder / journal.HEADER).unlink()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None, *, sign: bool) -> Run:
     header = live.header
     run = RunId(header["id"])
@@ -110,13 +95,18 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
     facts = _facts(header, made, live)
     code = manifest.read_code(header.get("code"))
     if tip is not None:
+        # What was sealed of these journals before is in them still: it is not gone on from, but sealed again.
+        begun = header.get("tip") if was_sealed(live.folder) else tip
         with git.objects() as objects:
-            before = store.read_detail(objects, run, tip, oid_bytes=git.place.oid_bytes)
-            _continue(made, facts, before)
-            files |= before.files
+            now = store.read_detail(objects, run, tip, oid_bytes=git.place.oid_bytes)
+            if begun:
+                before = now if begun == tip else store.read_detail(objects, run, begun, oid_bytes=git.place.oid_bytes)
+                _continue(made, facts, before)
+                files |= before.files
+            files |= {path: entry for path, entry in now.files.items() if path.startswith("edits/")}
         # The code that it went on with comes along, unless the earlier commit brings it.
         parents = [tip, *(oid for oid in parents if not git.is_ancestor(oid, tip))]
-        parent_time, edits = max(before.commit.time, parent_time), before.edits
+        parent_time, edits = max(now.commit.time, parent_time), now.edits
     params = yaml12.fitting(made.params)
     if len(params) < len(made.params):  # no reader would take the rest
         facts["dropped"] = (facts.get("dropped") or 0) + len(made.params) - len(params)
@@ -129,8 +119,8 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
 
     for old in (history_codec.TEXT_FILE, history_codec.COLUMNS_FILE) if made.history else ():
         files.pop(old, None)
-    side, printed = sidefiles.read(live)
-    places = sidefiles.replaced(header, made, printed)
+    side, hidden = sidefiles.read(live)
+    places = sidefiles.replaced(header, made, hidden)
     facts["redacted"] = (facts.get("redacted") or 0) + sum(places.values()) or None
     content = _content(side, made, facts, metrics) | edit_files
     files |= {path: store.blob(git, raw) for path, raw in content.items() if tree.why_refused(path) is None}
@@ -150,11 +140,13 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
 
 
 def _drop_missing(made: Draft) -> None:
-    """Leaves out artifacts whose copy is gone or damaged, and counts them: the rest of the run is not held up."""
+    """Leaves out artifacts whose copy is gone or damaged, and counts them: the rest of the run is not held up.
+
+    Raises OSError if the disk does not tell: another time it may."""
     for path, source in list(made.sources.items()):
         try:
             whole = source.stat().st_size == made.artifacts[path].size
-        except OSError:
+        except FileNotFoundError:
             whole = False
         if not whole:
             del made.sources[path], made.artifacts[path]
@@ -171,7 +163,7 @@ def _content(
     if metrics:
         found["metrics.yaml"] = manifest.encode_metrics(metrics)
     if made.history:
-        name, raw = history_codec.encode(made.history)
+        name, raw = history_codec.encode(made.history, spend=True)
         found[name] = raw
     if made.events:
         found["events.jsonl"] = event_codec.encode_events(made.events)
@@ -192,11 +184,11 @@ def _first_parents(header: Mapping[str, Any]) -> tuple[list[Oid], int]:
 
 def _facts(header: Mapping[str, Any], made: Draft, live: journal.Live) -> dict[str, Any]:
     """Returns what goes into `run.yaml`."""
-    ended = made.end.get("t") or made.last_time
+    ended = max(made.end.get("t") or made.last_time, header["created"])  # the clock may have been set back
     state = {**{key: header.get(key) for key in ("name", "group", "tags", "notes")}, **made.state}
     facts: dict[str, Any] = {
         "id": header["id"],
-        "status": (made.end or made.child).get("status", "crashed"),
+        "status": made.outcome.get("status", "crashed"),
         "created": store.timestamp(header["created"]),
         "ended": store.timestamp(ended),
         "duration": max(0.0, round(ended - header["created"], 3)),
@@ -206,14 +198,14 @@ def _facts(header: Mapping[str, Any], made: Draft, live: journal.Live) -> dict[s
             {key: process[key] for key in ("host", "pid", "rank") if process.get(key) is not None}
             for process in live.processes
         ]
-        if len(live.journals) > 1
+        if len(live.journals) > 1 or header.get("launch")
         else [],
     }
     facts |= {key: value for key, value in state.items() if value not in (None, [], ())}
-    for key in ("author", "host", "user", "pid", "command", "directory", "project", "entity", "job_type", "parent"):
+    for key in "author host user pid command directory folder project entity job job_type launch parent".split():
         facts[key] = header.get(key)
     for key in ("exit_code", "signal", "error"):
-        facts[key] = made.end.get(key, made.child.get(key))
+        facts[key] = made.outcome.get(key)
     for key in ("dropped", "corrupt", "rounded", "redacted"):
         facts[key] = made.counts.get(key) or None
     facts["redact"] = False if header.get("redact") is False or made.state.get("redact") is False else None
@@ -240,11 +232,7 @@ def _continue(made: Draft, facts: dict[str, Any], before: store.Detail) -> None:
     )
     made.params = params
     history = before.history()
-    if history and made.history:
-        points = history_codec.points_of(history) + history_codec.points_of(made.history)
-        made.history = history_codec.build(points, ranked=history.ranks is not None or made.history.ranks is not None)
-    else:
-        made.history = history or made.history
+    made.history = joined(history, made.history) if history and made.history else history or made.history
     for name, metric in before.metrics().items():
         if metric.goal:
             made.goals.setdefault(name, metric.goal)
@@ -258,7 +246,11 @@ def _continue(made: Draft, facts: dict[str, Any], before: store.Detail) -> None:
     made.artifacts = kept | made.artifacts
     facts["redacted"] = (facts.get("redacted") or 0) + int(old.get("redacted") or 0) or None
     facts["redact"] = False if old.get("redact") is False else facts.get("redact")
-    facts["resumed"] = [*old.get("resumed", []), facts["created"]]
+    if facts.get("launch") and facts["launch"] == old.get("launch"):  # a late part of the same run
+        facts |= {key: worst([old, facts]).get(key) for key in ("status", "exit_code", "signal", "error")}
+        facts["processes"] = [*old.get("processes", []), *facts["processes"]]
+    else:
+        facts["resumed"] = [*old.get("resumed", []), facts["created"]]
     for key in ("created", "parent", "project", "entity", "job_type", "group"):
         facts[key] = old.get(key) or facts.get(key)
     facts["name"] = made.state.get("name") or old.get("name")
@@ -324,47 +316,19 @@ def edit_live(folder: Path, changes: Mapping[str, Any], *, author: str, now: flo
     base = manifest.base_state(_facts(live.header, draft(live), live))
     edits, _ = _live_edits(folder, ())
     made = store.make_edit(base, edits, changes, author=author, now=now, random=random)
-    (folder / "edits").mkdir(exist_ok=True)
+    make_folder(folder / "edits")
     (folder / "edits" / made.file).write_bytes(event_codec.encode_edit(made))
+    share(folder / "edits" / made.file)
     return fold(base, [*edits, made])
 
 
 def recover(git: Git, *, now: float, sign: bool = False) -> list[Run]:
     """Seals every run whose processes are all dead; returns those. What cannot be sealed stays for the next time."""
     sealed = []
-    for folder in journal.live_folders(git.place.common_dir):
-        with contextlib.suppress(OSError, GittrackError, KeyError, TypeError, ValueError), _sole(folder) as sole:
-            if sole and not is_written(folder, now=now):
-                sealed.append(_seal(git, folder, sign=sign))
+    common = git.place.common_dir
+    for folder in [*run_folders(journal.live_root(common)), *run_folders(journal.sealed_root(common))]:
+        remove_rest(folder, now=now)
+        with contextlib.suppress(OSError, GittrackError, KeyError, TypeError, ValueError), sole(folder) as held:
+            if held and not writers(folder, now=now) and not is_spent(folder, now=now):
+                sealed.append(seal_held(git, folder, sign=sign))
     return sealed
-
-
-def is_written(folder: Path, *, now: float, besides: str = "") -> bool:
-    """Tells whether a process can still write into a live folder; `besides`: the name of the caller's own journal."""
-    live = journal.read_heads(folder)
-    writers = {name: item.header for name, item in live.journals.items() if item.header}
-    if not writers:
-        return not journal.is_dead(live.header.get("process", {}), touched=live.touched, now=now)
-    return any(
-        name != besides
-        and not journal.is_closed(folder / name)
-        and not journal.is_dead(process, touched=live.touched, now=now)
-        for name, process in writers.items()
-    )
-
-
-@contextlib.contextmanager
-def _sole(folder: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Yields whether no other process seals this folder now."""
-    try:
-        import fcntl  # noqa: PLC0415 - not on every system
-    except ImportError:
-        yield True
-        return
-    with folder.joinpath(journal.HEADER).open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError:
-            yield False
-            return
-        yield True

@@ -20,9 +20,20 @@ KEYS: dict[str, tuple[str, str]] = {
     "dirty": ("snapshot", "what a dirty work tree means: `snapshot` it, `warn` and record the commit, or `refuse`"),
     "code": ("parent", "`parent`: the code is a parent of the run; `none`: only its id and a patch are kept"),
     "publishSnapshots": ("ask", "whether `push` may publish uncommitted files: `ask`, `true` or `false`"),
+    "output": ("true", "whether what a script prints is kept as `output.log`"),
+    "system": ("true", "whether CPU, memory, disk, network and GPUs are measured while a run goes on"),
     "envAllow": ("", "names of environment variables to record besides the built-in list; `*` at an end matches"),
+    "ranks": (
+        "all",
+        "the processes of a distributed training: `all` write one run, or the `first` does, or `each` its own",
+    ),
+    "timeout": (
+        "60",
+        "seconds without a sign of life before a remote is given up, and at most 10 to connect; 0: never",
+    ),
     "redact": ("true", "whether secrets are replaced by `***` before they are recorded: `true` or `false`"),
     "snapshotLimit": ("10M", "the largest untracked file that goes into a snapshot"),
+    "snapshotInclude": ("", "ignored files that go into a snapshot all the same: patterns as git's pathspecs"),
 }
 
 _ON, _OFF = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -50,8 +61,11 @@ class Settings:
         return value
 
     def switch(self, key: str) -> bool:
-        """Returns a setting that is on or off; raises UsageError."""
-        return self.choice(key, *_ON, *_OFF) in _ON
+        """Returns a setting that is on or off, in git's words for it; raises UsageError."""
+        value = self.get(key).lower()
+        if value not in (*_ON, *_OFF):
+            raise UsageError(f"track.{key} is '{value}'", hint="set it to 'true' or 'false'")
+        return value in _ON
 
     def size(self, key: str) -> int:
         """Returns a setting such as `10M` in bytes; raises UsageError."""
@@ -60,13 +74,20 @@ class Settings:
             raise UsageError(f"track.{key} is '{self.get(key)}', which is no size", hint="write it as in '10M'")
         return int(found[1]) * _UNITS[found[2].lower()]
 
+    def seconds(self, key: str) -> float:
+        """Returns a setting that is a number of seconds, 0 or more; raises UsageError."""
+        text = self.get(key)
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
+            raise UsageError(f"track.{key} is '{text}', which is no number of seconds", hint="write it as in '60'")
+        return float(text)
+
     def git(self, key: str) -> str | None:
         """Returns any git setting; the last one wins, as in git."""
         return self.values.get(key.lower() if key.count(".") < 2 else _fold(key))
 
     def flag(self, key: str) -> bool:
         """Returns a boolean git setting; unset and unreadable are false."""
-        return (self.git(key) or "").lower() in ("true", "yes", "on", "1")
+        return (self.git(key) or "").lower() in _ON
 
 
 def _fold(key: str) -> str:
@@ -83,13 +104,7 @@ def environment() -> dict[str, str]:
 
 def read_settings(git: Git) -> Settings:
     """Returns the settings that hold in a repository."""
-    raw = git.run("config", "--list", "-z").stdout.decode("utf-8", "replace")
-    values = {}
-    for item in raw.split("\0"):
-        key, newline, value = item.partition("\n")
-        if key:
-            values[key] = value if newline else "true"
-    return Settings(values, environment())
+    return Settings(dict(git.config()), environment())
 
 
 def signature(git: Git) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from gittrack import journal, redact
+from gittrack import journal, printed, redact
 from gittrack.draft import Draft
 
 _MARK = "redacted:"
@@ -19,9 +19,10 @@ def read(live: journal.Live) -> tuple[dict[str, bytes], dict[str, int]]:
     """Returns the files by their path in the tree, and how many secrets were replaced, by place."""
     folder = live.folder
     found: dict[str, bytes] = {}
-    for name in ("output.log", "code.patch"):
-        with contextlib.suppress(FileNotFoundError):
-            found[name] = (folder / name).read_bytes()
+    with contextlib.suppress(FileNotFoundError):
+        found[printed.NAME] = printed.read(folder)
+    with contextlib.suppress(FileNotFoundError):
+        found["code.patch"] = (folder / "code.patch").read_bytes()
     with contextlib.suppress(OSError):
         found |= {f"env/{path.name}": path.read_bytes() for path in (folder / "env").iterdir()}
     found = {name: content for name, content in found.items() if content}
@@ -29,11 +30,11 @@ def read(live: journal.Live) -> tuple[dict[str, bytes], dict[str, int]]:
         return found, {}
     places: Counter[str] = Counter()
     for name, content in found.items():
-        place = "output" if name == "output.log" else "environment"
+        place = "output" if name == printed.NAME else "environment"
         if name == "env/environment.yaml":  # its variables were looked at by name
             places[place] += content.count(redact.REDACTED.encode())
         if name != "code.patch":  # a patch with other lines would not apply; files with secrets are not in it
-            found[name], count = redact.raw(content, names=name == "output.log")
+            found[name], count = redact.raw(content, names=name == printed.NAME)
             places[place] += count
     return found, dict(places)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 
 from gittrack.git import Git
+from gittrack.shared import make_folder
 
 
 def signed(git: Git, commit: bytes) -> bytes:
@@ -25,7 +26,7 @@ def signed(git: Git, commit: bytes) -> bytes:
                 f"GIT_{key.upper()}_DATE": "@" + date,
             }
     home = git.place.common_dir / "gittrack"
-    home.mkdir(exist_ok=True)
+    make_folder(home)
     with tempfile.TemporaryDirectory(prefix="sign-", dir=home) as folder:
         env["GIT_OBJECT_DIRECTORY"] = folder
         env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(git.place.common_dir / "objects")

@@ -11,41 +11,40 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import capture, environment, exits, index, journal, query, repo, seal, settings, store, values
+from gittrack import (
+    elsewhere,
+    environment,
+    exits,
+    joining,
+    journal,
+    opening,
+    ranks,
+    repo,
+    settings,
+    store,
+    values,
+)
 from gittrack import redact as redactor  # `init` has an argument of that name
-from gittrack.codec import manifest, yaml12
-from gittrack.draft import draft
-from gittrack.errors import GittrackError, NotFound, UsageError
-from gittrack.git import Git
-from gittrack.model import Code, Run
-from gittrack.pins import Pin
+from gittrack.console import console
+from gittrack.errors import DataRefused, GitFailed, GittrackError, UsageError
+from gittrack.model import Run
 from gittrack.recorder import say
-from gittrack.refname import RunId, is_run_id, run_id_for, run_ref
+from gittrack.refname import RunId
 from gittrack.repo import Repo
+from gittrack.resume import find_earlier, job_name
 from gittrack.tracker import ActiveRun, active
-from gittrack.version import VERSION
 from gittrack.views import read_params
 
-RUN_VARIABLE = "GITTRACK_RUN"
 _KNOWN_ELSEWHERE = frozenset(
     (
         "settings config_exclude_keys config_include_keys allow_val_change save_code tensorboard sync_tensorboard "
         "monitor_gym force anonymous magic dir space_id"
     ).split()
 )
-_said: set[str] = set()
-_attached: set[str] = set()
-_machine: dict[str, Any] = {}
-
-
-def _warn_once(key: str, text: str) -> None:
-    if key not in _said:
-        _said.add(key)
-        say("warning: " + text)
+_turns: list[int] = []
 
 
 def init(
@@ -76,7 +75,7 @@ def init(
     Raises UsageError if `track.dirty` is `refuse` and the work tree is dirty, NotFound if `resume` names no run."""
     for key, value in others.items():
         if key not in _KNOWN_ELSEWHERE and value is not None:
-            _warn_once(f"init:{key}", f"init() does not know '{key}'; it is left out")
+            opening.warn_once(f"init:{key}", f"init() does not know '{key}'; it is left out")
     if reinit in ("return_previous", False) and active:
         return active[-1]
     if parent is None and reinit != "create_new":
@@ -118,44 +117,111 @@ def _start(
     environ = settings.environment()
     if disabled or environ.get("GITTRACK_MODE") == "disabled":
         return _disabled(wanted, params)
-    place = _open()
+    place = elsewhere.open_place(environ.get(joining.RUN_VARIABLE))
     if place is None:
         return _disabled(wanted, params)
-    attached = _attach(place, environ.get(RUN_VARIABLE), wanted, params)
-    if attached:
-        return attached
-    earlier = _find_earlier(place, identifier, resume)
+    rank = _rank(environ)
     try:
-        run = _record(place, wanted, earlier=earlier, identifier=identifier)
-    except UsageError:
-        raise
-    except Exception as exc:  # noqa: BLE001 - training begins whatever happens here
-        why = exc.cause or exc.message if isinstance(exc, GittrackError) else getattr(exc, "strerror", None) or str(exc)
-        say(f"warning: nothing can be recorded in '{place.git.place.common_dir}' ({why})")
-        detached = _detached()
-        if detached is None:
-            return _disabled(wanted, params)
-        run = _record(detached, wanted, earlier=None, identifier=identifier)
+        named = joining.named_run(place, wanted)
+        if named:
+            return _attach(*named, wanted, params, rank=rank)
+    except (OSError, GitFailed, DataRefused) as exc:
+        say(f"warning: a new run is recorded, for the one that is open cannot be written to ({_why(exc)})")
+    policy = place.settings.choice("ranks", "all", "first", "each")
+    if rank and policy != "each":
+        if rank.number:
+            return _beside_the_first(place, rank, params, records=policy == "all")
+        wanted |= {"launch": rank.launch, "rank": rank.number} if policy == "all" else {}
+    earlier = None
+    try:
+        earlier = find_earlier(place, identifier, resume, commands=_command_texts(), job=job_name(environ))
+    except (OSError, GitFailed, DataRefused) as exc:
+        say(f"warning: a new run is recorded, for the one to go on with cannot be read ({_why(exc)})")
+    run = _record_somewhere(place, wanted, earlier=earlier, identifier=identifier)
+    if run is None:
+        return _disabled(wanted, params)
     if params:
         run.log_params(params)
     return run
 
 
-def _open() -> Repo | None:
-    """Returns the repository here, or the detached one in the user's data folder; None if neither can be had."""
+def _record_somewhere(
+    place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, identifier: str | None
+) -> ActiveRun | None:
+    """Begins a run here or, where nothing can be written, in the user's data folder; None if there neither."""
     try:
-        return repo.open_repo()
-    except GittrackError as exc:
-        _warn_once("detached", f"{exc.message}; the run is recorded without code in your data folder")
-        return _detached()
-
-
-def _detached() -> Repo | None:
-    try:
-        return repo.detached_repo()
-    except (OSError, GittrackError) as exc:
-        say(f"warning: nothing is recorded ({exc})")
+        return _record(place, wanted, earlier=earlier, identifier=identifier)
+    except UsageError:
+        raise
+    except Exception as exc:  # noqa: BLE001 - training begins whatever happens here
+        say(f"warning: nothing can be recorded in '{place.git.place.common_dir}' ({_why(exc)})")
+    store_of_own = elsewhere.detached()
+    if store_of_own is None:
         return None
+    try:
+        return _record(store_of_own, wanted, earlier=None, identifier=identifier, source=place)
+    except Exception as exc:  # noqa: BLE001 - the same
+        say(f"warning: nothing is recorded ({_why(exc)})")
+        return None
+
+
+def _why(exc: Exception) -> str:
+    if isinstance(exc, GittrackError):
+        return exc.cause or exc.message
+    return getattr(exc, "strerror", None) or str(exc)
+
+
+def _rank(environ: Mapping[str, str]) -> ranks.Rank | None:
+    """Returns which process of a distributed training this is, if it is one."""
+    if not any(name in environ for name in ranks.VARIABLES):
+        return None
+    _turns.append(len(_turns))
+    parent = ranks.parent_process(journal.start_time(os.getppid()))
+    return ranks.read_rank(environ, parent=parent, turn=_turns[-1])
+
+
+def _attach(
+    place: Repo, named: str, wanted: Mapping[str, Any], params: Mapping[str, Any], *, rank: ranks.Rank | None
+) -> ActiveRun:
+    """Returns the run that `git track run` or `start` opened around this process, to write into."""
+    folder = journal.live_root(place.git.place.common_dir) / named
+    run = joining.attach(place, folder, about={"rank": rank.number} if rank else {})
+    if wanted["redact"] is False and run.redacting:
+        run.keep_secrets()
+    if not rank or rank.number == 0:
+        with contextlib.suppress(OSError):  # this process is what is recorded, not the command around it
+            environment.write(place.git, place.settings, folder, redacting=run.redacting)
+        for key in ("name", "notes", "group"):
+            if wanted[key]:
+                setattr(run, key, wanted[key])
+        if wanted["tags"]:
+            run.tags = tuple({*run.tags, *wanted["tags"]})
+    if params:
+        run.log_params(params)
+    return run
+
+
+def _beside_the_first(place: Repo, rank: ranks.Rank, params: Mapping[str, Any], *, records: bool) -> ActiveRun:
+    """Returns the run of the first rank, to write beside it; one that records nothing where that is not wanted."""
+    places = [place]
+    with contextlib.suppress(OSError, GittrackError):  # where the first went if it cannot write here
+        places.append(repo.detached_repo())
+    while records:
+        found = joining.wait_for_first(places, rank)
+        if found is None:
+            break
+        if isinstance(found, tuple):  # the first has ended; this is a late part of its run
+            begun = {"launch": rank.launch, "rank": rank.number, "first_step": 0}
+            try:
+                found = _record(found[0], begun, earlier=found[1], identifier=None)
+            except UsageError:  # another late one was faster
+                continue
+        else:
+            found.start_sampling(local_rank=rank.local)
+        if params:
+            found.log_params(params)
+        return found
+    return _disabled({}, params)
 
 
 def _disabled(wanted: Mapping[str, Any], params: Mapping[str, Any]) -> ActiveRun:
@@ -178,212 +244,67 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _attach(place: Repo, run: str | None, wanted: dict[str, Any], params: Mapping[str, Any]) -> ActiveRun | None:
-    """Returns the run that `git track run` or `start` opened around this process, to write into; None if there is none.
-
-    The first `init` of a process writes into that run; later ones start runs that belong to it."""
-    if not run or not is_run_id(run):
-        return None
-    folder = journal.live_root(place.git.place.common_dir) / run
-    try:
-        header = journal.read_header(folder)
-    except (OSError, GittrackError):
-        _warn_once("attach", f"run '{run}' in {RUN_VARIABLE} is not open any more; a new one is recorded")
-        return None
-    if run in _attached:
-        wanted["parent"] = wanted["parent"] or run
-        return None
-    _attached.add(run)
-    known = draft(journal.read(folder)).params
-    with contextlib.suppress(OSError):
-        # This process is what is recorded, not the command around it.
-        write_environment(place, folder, redacting=header.get("redact") is not False)
-    found = ActiveRun(place, folder, header, attached=True, params=known)
-    found.config.merge(known)
-    if wanted["redact"] is False and found.redacting:
-        found.keep_secrets()
-    for key in ("name", "notes", "group"):
-        if wanted[key]:
-            setattr(found, key, wanted[key])
-    if wanted["tags"]:
-        found.tags = tuple({*found.tags, *wanted["tags"]})
-    if params:
-        found.log_params(params)
-    return found
-
-
-# Resuming -----------------------------------------------------------------------------------------------------------
-
-
-def _find_earlier(place: Repo, identifier: str | None, resume: Any) -> Run | None:
-    """Returns the run to go on with, or None to start a new one; raises NotFound if one was demanded."""
-    if resume in (None, False, "never", ""):
-        return None
-    seal.recover(place.git, now=time.time(), sign=place.sign)
-    runs = [run for run in index.read(place.git).runs if run.status != "running"]
-    if identifier:
-        chosen = _as_run_id(identifier)
-        found = next((run for run in runs if run.id == chosen), None)
-    elif resume in (True, "auto", "allow", "must"):
-        same = {store.command_text(command) for command in (_command(), redactor.command(_command())[0])}
-        found = next((r for r in runs if r.status in ("crashed", "interrupted") and r.command in same), None)
-    else:
-        return query.find(str(resume), runs, commit=place.git.resolve).run
-    if found is None and resume == "must":
-        raise NotFound("there is no run to resume", hint="leave out resume='must' to start a new one")
-    return found
-
-
-def _as_run_id(identifier: str) -> RunId:
-    return RunId(identifier) if is_run_id(identifier) else run_id_for(identifier)
-
-
 def _command() -> list[str]:
     """Returns the command line of this process, with the interpreter's options."""
     original = list(getattr(sys, "orig_argv", None) or sys.argv)
     return [os.path.basename(original[0]), *original[1:]] if original else []
 
 
+def _command_texts() -> set[str]:
+    """Returns the command line as records may have it, with its secrets replaced or not."""
+    return {store.command_text(words) for words in (_command(), redactor.command(_command())[0])}
+
+
 # Recording ----------------------------------------------------------------------------------------------------------
 
 
-def _record(place: Repo, wanted: Mapping[str, Any], *, earlier: Run | None, identifier: str | None) -> ActiveRun:
-    """Makes the live folder of a new run, or of one that goes on, and returns the run."""
-    now = time.time()
-    live = create(place, wanted, command=_command(), now=now, identifier=identifier, earlier=earlier)
-    if earlier is None:
-        run = open_run(place, live)
-    else:
-        with place.git.objects() as objects:
-            detail = store.read_detail(objects, earlier.id, str(earlier.oid), oid_bytes=place.git.place.oid_bytes)
-            history, params = detail.history(), detail.params()
-        last = max(history.steps) + 1 if history and len(history.steps) else 0
-        run = ActiveRun(place, live, journal.read_header(live), resumed=True, next_step=last, params=params)
-        run.config.merge(params)
-        pin(run, place.git, journal.read_header(live))
-        say(f"run {earlier.name} goes on at step {last}")
-    return run
-
-
-def open_run(place: Repo, folder: Path, *, shared: bool = False) -> ActiveRun:
-    """Returns the run in a live folder, to write to; shared: several processes write to one journal, a call each."""
-    header = journal.read_header(folder)
-    if not shared:
-        run = ActiveRun(place, folder, header)
-        pin(run, place.git, header)
-        return run
-    so_far = draft(journal.read(folder))
-    last = so_far.history.steps[-1] + 1 if so_far.history and len(so_far.history.steps) else 0
-    run = ActiveRun(place, folder, header, shared=True, next_step=last)
-    run.config.merge(so_far.params)
-    run.restore(so_far.state)
-    return run
-
-
-def create(
+def _record(
     place: Repo,
     wanted: Mapping[str, Any],
     *,
-    command: list[str],
-    now: float,
-    identifier: str | None = None,
-    earlier: Run | None = None,
-    detached: bool = False,
-    program: str | None = None,
-) -> Path:
-    """Captures code and environment and makes the live folder of a run; returns the folder.
-
-    detached: no process owns the run; only `git track finish` ends it. program: what the run is of, if it is a
-    command; else it is this process."""
-    git = place.git
-    asked = wanted.get("redact")
-    redacting = place.settings.switch("redact") if asked is None else bool(asked)
-    code = _capture(place, redacting=redacting)
-    unlinked = place.settings.choice("code", "parent", "none") == "none"
-    changes, left_out = capture.patch(git, code, redacting=redacting) if unlinked else (b"", ())
-    code = replace(code, omitted=code.omitted + left_out)
-    run_id = earlier.id if earlier else _free_id(place, identifier)
-    folder = journal.live_root(git.place.common_dir) / run_id
-    header = {
-        **{key: value for key, value in wanted.items() if key != "redact" and value not in (None, [], "")},
-        "format": 1,
-        "id": run_id,
-        "name": (earlier.name if earlier else None) or wanted.get("name") or repo.new_name(),
-        "created": now,
-        "author": place.author,
-        "host": journal.process_identity()["host"],
-        "user": settings.user_name(),
-        "pid": os.getpid(),
-        "command": command,
-        "directory": environment.directory_in(git.place.work_tree),
-        "code": manifest.code_facts(code),
-        "code_time": git.commit_time(code.exact) if code.exact else 0,
-        "process": {"detached": True} if detached else journal.process_identity(),
-        "tip": earlier.oid if earlier else None,
-    }
-    header = redactor.header(header) if redacting else header | {"redact": False}
-    if unlinked:
-        header |= {"unlinked": True}
+    earlier: Run | None,
+    identifier: str | None,
+    source: Repo | None = None,
+) -> ActiveRun:
+    """Makes the live folder of a new run, or of one that goes on, and returns the run."""
+    heard = place.settings.switch("output") and not wanted.get("rank")
+    if heard:
+        console.prepare()  # it gets ready while the code is captured
+    now = time.time()
+    params: dict[str, Any] = {}
+    if earlier is not None:
+        with place.git.objects() as objects:
+            detail = store.read_detail(objects, earlier.id, str(earlier.oid), oid_bytes=place.git.place.oid_bytes)
+            history, params = detail.history(), detail.params()
+        wanted = {"first_step": max(history.steps) + 1 if history and len(history.steps) else 0, **wanted}
+    live = opening.create(
+        place, wanted, command=_command(), now=now, identifier=identifier, earlier=earlier, source=source
+    )
     try:
-        journal.create(folder, header)
-    except FileExistsError:
-        raise UsageError(
-            f"run '{run_id}' is being recorded already", hint="finish it first, or start a new one"
-        ) from None
-    write_environment(place, folder, program=program, redacting=redacting)
-    if changes:
-        (folder / "code.patch").write_bytes(changes)
-    return folder
-
-
-def pin(run: ActiveRun, git: Git, header: Mapping[str, Any]) -> None:
-    """Keeps the run's code from git's gc while it runs."""
-    exact = manifest.read_code(header.get("code")).exact
-    if exact is not None:
-        run.pinning = Pin(git, run.id, exact)
-        run.pinning.start()
-
-
-def _capture(place: Repo, *, redacting: bool) -> Code:
-    code = capture.capture_code(place.git, place.settings, redacting=redacting)
-    if code.omitted:
-        listed = ", ".join(left.path for left in code.omitted[:5])
-        more = f" and {len(code.omitted) - 5} more" if len(code.omitted) > 5 else ""
-        _warn_once(f"omitted:{listed}", f"left out of the snapshot of your uncommitted work: {listed}{more}")
-    if code.dirty and place.settings.get("dirty") == "warn":
-        _warn_once("dirty", "your uncommitted work is not recorded, only the commit: track.dirty is 'warn'")
-    return code
-
-
-def _free_id(place: Repo, identifier: str | None) -> RunId:
-    if identifier is None:
-        return repo.new_id()
-    wanted = _as_run_id(identifier)
-    if place.git.resolve(run_ref(wanted)) or (journal.live_root(place.git.place.common_dir) / wanted).exists():
-        say(f"warning: run '{identifier}' exists already and resume was not given; a new id is used")
-        return repo.new_id()
-    return wanted
-
-
-def write_environment(place: Repo, folder: Path, *, program: str | None = None, redacting: bool = True) -> None:
-    """Writes what goes into `env/`, as it will stand in the commit.
-
-    Of this process; or, with the path of a `program` that is about to be run, of the Python that will run it."""
-    if not _machine:
-        _machine.update(environment.machine(), git=place.git.ask("version").decode().split()[2])
-    facts = {**_machine, "gittrack": VERSION, "variables": environment.variables(place.settings, redacting=redacting)}
-    packages: list[str] = []
-    if program is None:
-        packages = environment.packages()
-    else:
-        del facts["python"]
-        python = environment.interpreter_of(program)
-        if python is not None:
-            facts = {"python": {"version": python.version, "executable": python.executable}, **facts}
-            packages = environment.packages(python.folders)
-    env = folder / "env"
-    env.mkdir(exist_ok=True)
-    (env / "environment.yaml").write_bytes(yaml12.encode({key: value for key, value in facts.items() if value}))
-    (env / "packages.txt").write_text("".join(f"{line}\n" for line in packages), "utf-8")
-    for name, content in environment.lock_files(place.git.place.work_tree).items():
-        (env / name).write_bytes(content)
+        if "launch" in wanted:
+            joining.announce(place, wanted["launch"], RunId(live.name))
+        if earlier is None:
+            run = opening.open_run(place, live)
+        else:
+            header = journal.read_header(live)
+            run = ActiveRun(
+                place,
+                live,
+                header,
+                resumed=True,
+                next_step=header["first_step"],
+                params=params,
+                about=opening.about_of(header),
+            )
+            run.config.merge(params)
+            opening.pin(run, place.git, header)
+            if not header.get("rank"):
+                say(f"run {earlier.name} goes on at step {header['first_step']}")
+    except BaseException:  # a run is there whole or not at all
+        journal.remove(live)
+        raise
+    if heard:
+        console.begin(run.folder)
+    if not wanted.get("parent"):
+        run.start_sampling(local_rank=wanted.get("rank", 0))
+    return run

@@ -18,9 +18,10 @@ from gittrack.codec import event as event_codec
 from gittrack.codec import history as history_codec
 from gittrack.codec import manifest, record, tree
 from gittrack.codec.tree import Entry, Object
-from gittrack.errors import DataRefused, GittrackError, NotFound
-from gittrack.git import Git, Objects, RefMoved, Update, pause
+from gittrack.errors import DataRefused, GitFailed, GittrackError, NotFound
+from gittrack.git import Git, RefMoved, Update, pause
 from gittrack.model import Artifact, Edit, Event, History, Metric, Run, State, fold
+from gittrack.objects import Objects
 from gittrack.refname import LIVE, Oid, RunId, run_ref
 from gittrack.signing import signed
 
@@ -255,12 +256,19 @@ def commit(
         body, objects = signed(git, body), []
     made = tree.make_object("commit", body, algorithm=algorithm)
     git.write_pack(tree.encode_pack([*objects, made], algorithm=algorithm), keep=packs.keep_text(run.id))
-    updates = [Update(run_ref(run.id), made.oid, old)]
-    if pinned:
-        updates.append(Update(LIVE + run.id, None, None))
-    git.update_refs(updates)
+    update = Update(run_ref(run.id), made.oid, old)
+    unpin = [Update(LIVE + run.id, None, None)] if pinned else []
+    try:
+        git.update_refs([update, *unpin])
+    except RefMoved:
+        raise
+    except GitFailed:
+        if not unpin:
+            raise
+        git.update_refs([update])  # what stands in the way may be the lock of packed-refs, which only a deletion needs
     with contextlib.suppress(GittrackError, OSError):  # the run is safe; the next one tries again
-        packs.merge(git)
+        if packs.merge(git):
+            packs.tidy_refs(git)
     return made.oid
 
 
@@ -318,9 +326,7 @@ def current_tip(git: Git, run: RunId) -> Oid:
 
 def join(git: Git, run: RunId, left: Oid, right: Oid, *, old: Oid | None) -> Oid:
     """Writes the join of two tips of a run (docs/format.md, chapter 9) and moves its ref from `old`."""
-    with git.objects() as objects:
-        sides = [read_detail(objects, run, oid, oid_bytes=git.place.oid_bytes) for oid in (left, right)]
-    first, second = sorted(sides, key=lambda side: (side.facts.get("ended") or "", side.commit.oid))
+    sides = first, second = _sides(git, run, left, right)
     edits = {f"edits/{made.file}": entry for side in sides for made, entry in _edit_entries(side)}
     files = {path: entry for path, entry in second.files.items() if not path.startswith("edits/")} | edits
     everything = {made.file: made for side in (first, second) for made in side.edits}
@@ -336,6 +342,22 @@ def join(git: Git, run: RunId, left: Oid, right: Oid, *, old: Oid | None) -> Oid
         time=0,
         join=True,
     )
+
+
+def _sides(git: Git, run: RunId, left: Oid, right: Oid) -> tuple[Detail, Detail]:
+    """Returns two versions of a run: the one whose recording a join shows is the second."""
+    with git.objects() as objects:
+        sides = [read_detail(objects, run, oid, oid_bytes=git.place.oid_bytes) for oid in (left, right)]
+    first, second = sorted(sides, key=lambda side: (side.facts.get("ended") or "", side.commit.oid))
+    return first, second
+
+
+def recorded_twice(git: Git, run: RunId, left: Oid, right: Oid) -> Oid | None:
+    """Returns the version of a run that a join does not show, if both were gone on with since they parted."""
+    first, second = _sides(git, run, left, right)
+    times = [[str(time) for time in side.facts.get("resumed") or []] for side in (first, second)]
+    common = min(map(len, times))
+    return first.commit.oid if times[0][:common] != times[1][:common] else None
 
 
 def _edit_entries(side: Detail) -> list[tuple[Edit, Entry]]:

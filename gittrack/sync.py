@@ -6,36 +6,44 @@ are hostile until read: one that breaks the format stays in the mirror and is na
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gittrack import remote, store
+from gittrack import packs, remote, store
+from gittrack.answers import Answer
 from gittrack.codec import record
-from gittrack.errors import DataRefused, GitFailed, GittrackError
-from gittrack.git import Git, Objects, RefMoved, Update
+from gittrack.errors import DataRefused, GitFailed, GittrackError, RemoteError
+from gittrack.git import Git, RefMoved, Update
 from gittrack.model import Code, fold
+from gittrack.objects import Objects
 from gittrack.refname import LOCAL, RUNS, Oid, RunId, mirror_prefix, run_of, run_ref
+from gittrack.transfer import Progress
 
 _ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Integrated:
-    """What integration did: runs that are new here, that moved forward, that were joined, and what was refused."""
+    """What integration did: runs that are new here, that moved forward, that were joined, and what was refused.
+
+    parted: runs that two machines went on with, and the version of each that is not shown."""
 
     new: tuple[RunId, ...] = ()
     forwarded: tuple[RunId, ...] = ()
     joined: tuple[RunId, ...] = ()
     refused: tuple[GittrackError, ...] = ()
+    parted: tuple[tuple[RunId, Oid], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What a push did: the remote's answer for each run."""
+    """What a push did: the remote's answer for each run, and the error that ended it before it had them all."""
 
     taken: tuple[RunId, ...] = ()
     refused: tuple[tuple[RunId, str], ...] = ()
     joined: tuple[RunId, ...] = ()
+    broken: RemoteError | None = None
+    parted: tuple[tuple[RunId, Oid], ...] = ()
 
 
 def _mirrors(git: Git) -> dict[RunId, list[Oid]]:
@@ -54,16 +62,21 @@ def _own(git: Git) -> dict[RunId, Oid]:
 
 
 def integrate(git: Git) -> Integrated:
-    """Takes what the mirrors hold into `refs/runs/`: new runs, fast-forwards, joins (docs/format.md, chapter 9)."""
+    """Takes what the mirrors hold into `refs/runs/`."""
+    return take_in(git, [(run, oid) for run, oids in _mirrors(git).items() for oid in oids])
+
+
+def take_in(git: Git, commits: Sequence[tuple[RunId, Oid]]) -> Integrated:
+    """Takes commits of runs into `refs/runs/`: new runs, fast-forwards, joins (docs/format.md, chapter 9)."""
     for _ in range(_ATTEMPTS):
         with contextlib.suppress(RefMoved):  # another process takes in the same runs right now
-            return _integrate(git)
-    raise RefMoved("cannot take in the runs of a remote", cause="other processes keep changing them", hint="try again")
+            return _take_in(git, commits)
+    raise RefMoved("cannot take in runs from elsewhere", cause="other processes keep changing them", hint="try again")
 
 
-def _integrate(git: Git) -> Integrated:
+def _take_in(git: Git, commits: Sequence[tuple[RunId, Oid]]) -> Integrated:
     own = _own(git)
-    pending = [(run, oid) for run, oids in _mirrors(git).items() for oid in oids if own.get(run) != oid]
+    pending = [(run, oid) for run, oid in commits if own.get(run) != oid]
     if not pending:
         return Integrated()
     new: dict[RunId, Oid] = {}
@@ -83,20 +96,24 @@ def _integrate(git: Git) -> Integrated:
                 new[run] = oid
         if new:
             git.update_refs(Update(run_ref(run), oid, None) for run, oid in new.items())
-        forwarded, joined = [], []
+            packs.tidy_refs(git)
+        forwarded, joined, parted = [], [], []
         for run, oid in differing:
             try:
-                outcome = _take(git, objects, run, oid)
+                outcome, hidden = _take(git, objects, run, oid)
             except GittrackError as exc:
                 refused.append(exc)
             else:
                 forwarded += [run] if outcome == "forward" else []
                 joined += [run] if outcome == "join" else []
-    return Integrated(tuple(new), tuple(forwarded), tuple(joined), tuple(refused))
+                parted += [(run, hidden)] if hidden else []
+    return Integrated(tuple(new), tuple(forwarded), tuple(joined), tuple(refused), tuple(parted))
 
 
-def _take(git: Git, objects: Objects, run: RunId, theirs: Oid) -> str:
-    """Brings one run that differs from a mirror up to date; returns `keep`, `forward` or `join`."""
+def _take(git: Git, objects: Objects, run: RunId, theirs: Oid) -> tuple[str, Oid | None]:
+    """Brings one run that differs from a mirror up to date; returns `keep`, `forward` or `join`.
+
+    And the version that is not shown, if two machines went on with the run."""
     try:
         store.read_commit(objects, theirs)
     except DataRefused as exc:
@@ -107,18 +124,20 @@ def _take(git: Git, objects: Objects, run: RunId, theirs: Oid) -> str:
             raise record.refused(run, "its commit is missing here", "see `git track fsck`")
         choice = decide(git, ours, theirs)
         if choice == "keep":
-            return choice
+            return choice, None
         error = check(objects, run, theirs, oid_bytes=git.place.oid_bytes)
         if error:
             raise error
+        hidden = None
         try:
             if choice == "forward":
                 git.update_refs([Update(run_ref(run), theirs, ours)])
             else:
+                hidden = store.recorded_twice(git, run, ours, theirs)
                 store.join(git, run, ours, theirs, old=ours)
         except RefMoved:
             continue
-        return choice
+        return choice, hidden
     raise RefMoved(f"cannot join run '{run}'", cause="other processes keep changing it", hint="try again")
 
 
@@ -184,38 +203,59 @@ def _has_more(git: Git, tip: Oid, there: Oid) -> bool:
         return True
 
 
-def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]]) -> Pushed:
+def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]], *, progress: Progress | None = None) -> Pushed:
     """Pushes runs to a remote; one that the remote has in another version is fetched, joined and pushed again.
 
-    Raises RemoteError if the remote cannot be reached. What is `taken` was answered for by the remote."""
+    Raises RemoteError if the remote answered for none. What is `taken` was answered for by the remote."""
     taken: list[RunId] = []
     refused: list[tuple[RunId, str]] = []
     joined: list[RunId] = []
+    parted: list[tuple[RunId, Oid]] = []
     pending = dict(runs)
-    for attempt in range(_ATTEMPTS):
-        if not pending:
-            break
-        answers = remote.push(git, name, [(oid, run_ref(run)) for run, oid in pending.items()])
-        accepted = {run: pending[run] for answer in answers if answer.taken and (run := run_of(answer.ref))}
-        _remember(git, name, accepted)
-        taken += accepted
-        moved = [run for answer in answers if answer.moved and (run := run_of(answer.ref))]
-        refused += [(run, a.reason) for a in answers if not a.taken and not a.moved and (run := run_of(a.ref))]
-        pending = {}
-        if moved and attempt + 1 < _ATTEMPTS:
+    try:
+        for attempt in range(_ATTEMPTS):
+            moved: list[RunId] = []
+            for run, answer in _push_in_parts(git, name, pending, progress=progress):
+                if answer.taken:
+                    taken.append(run)
+                elif answer.moved:
+                    moved.append(run)
+                else:
+                    refused.append((run, answer.reason))
+            pending = {}
+            if not moved:
+                break
+            if attempt + 1 == _ATTEMPTS:
+                refused += [(run, "the remote keeps changing it") for run in moved]
+                break
             prefix = mirror_prefix(name)
-            remote.fetch(git, name, [f"+{run_ref(run)}:{prefix}{run}" for run in moved])
+            remote.fetch(git, name, [f"+{run_ref(run)}:{prefix}{run}" for run in moved], progress=progress)
             outcome = integrate(git)
             bad = {run for run in moved if any(run in str(error) for error in outcome.refused)}
             refused += [(run, "the remote's version is refused") for run in moved if run in bad]
             joined += outcome.joined
+            parted += outcome.parted
             joined += [run for run in moved if run not in bad and _join_for_push(git, run, prefix)]
             again = dict(unpushed(git, name))
             pending = {run: again[run] for run in moved if run in again and run not in bad}
             taken += [run for run in moved if run not in again]
-        else:
-            refused += [(run, "the remote keeps changing it") for run in moved]
-    return Pushed(tuple(taken), tuple(refused), tuple(joined))
+    except RemoteError as exc:
+        if not (taken or refused or joined):
+            raise
+        return Pushed(tuple(taken), tuple(refused), tuple(joined), broken=exc, parted=tuple(parted))
+    return Pushed(tuple(taken), tuple(refused), tuple(joined), parted=tuple(parted))
+
+
+def _push_in_parts(
+    git: Git, name: str, pending: Mapping[RunId, Oid], *, progress: Progress | None
+) -> Iterator[tuple[RunId, Answer]]:
+    """Pushes some runs at a time and yields the remote's answers, each part after it was written down."""
+    runs = list(pending.items())
+    for at in range(0, len(runs), remote.REFS_PER_PUSH):
+        part = {run_ref(run): (run, oid) for run, oid in runs[at : at + remote.REFS_PER_PUSH]}
+        answers = remote.push(git, name, [(oid, ref) for ref, (_, oid) in part.items()], progress=progress)
+        _remember(git, name, dict(part[answer.ref] for answer in answers if answer.taken))
+        yield from ((part[answer.ref][0], answer) for answer in answers)
 
 
 def _join_for_push(git: Git, run: RunId, prefix: str) -> bool:
@@ -240,11 +280,12 @@ def _remember(git: Git, name: str, accepted: Mapping[RunId, Oid]) -> None:
     updates = [Update(prefix + run, oid, seen.get(prefix + run)) for run, oid in accepted.items()]
     if updates:
         git.update_refs([update for update in updates if update.new != update.old], durable=False)
+        packs.tidy_refs(git)
 
 
-def pull(git: Git, name: str) -> Integrated:
+def pull(git: Git, name: str, *, progress: Progress | None = None) -> Integrated:
     """Fetches all runs of a remote and takes them in; raises RemoteError."""
-    remote.fetch_runs(git, name)
+    remote.fetch_runs(git, name, progress=progress)
     return integrate(git)
 
 
@@ -258,23 +299,12 @@ class Publication:
 
 def publication(git: Git, name: str, codes: Mapping[RunId, Code]) -> Publication:
     """Returns what code the push of these runs would publish that the remote is not known to have."""
-    known = [f"--remotes={name}", f"--glob={mirror_prefix(name)}*"]
+    known = [f"refs/remotes/{name}/", mirror_prefix(name)]
     commits = {code.commit for code in codes.values() if code.commit}
-    missing = 0
-    if commits:
-        done = git.run("rev-list", "--count", *sorted(commits), "--not", *known)
-        missing = int(done.stdout or 0) if done.returncode == 0 else 0
-    snapshots: dict[RunId, tuple[str, ...]] = {}
-    for run, code in codes.items():
-        if code.snapshot and git.run("rev-list", "--count", code.snapshot, "--not", *known).stdout.strip() not in (
-            b"",
-            b"0",
-        ):
-            snapshots[run] = _files_of(git, code)
-    return Publication(missing, snapshots)
-
-
-def _files_of(git: Git, code: Code) -> tuple[str, ...]:
-    base = code.commit or git.empty_tree
-    raw = git.ask("diff-tree", "-r", "-z", "--name-only", "--no-renames", base, str(code.snapshot))
-    return tuple(path for path in raw.decode("utf-8", "replace").split("\0") if path)
+    missing = git.count_new(commits, known=known) if commits else 0
+    snapshots = {
+        run: git.changed_paths(code.commit or git.empty_tree, code.snapshot)
+        for run, code in codes.items()
+        if code.snapshot and git.count_new([code.snapshot], known=known)
+    }
+    return Publication(missing or 0, snapshots)

@@ -5,6 +5,7 @@ logged is there."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -13,7 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from gittrack import artifacts, redact, seal, values
+from gittrack import artifacts, ending, leftovers, redact, system, values
+from gittrack.console import console
 from gittrack.errors import GittrackError
 from gittrack.model import Goal, Run
 from gittrack.outcome import MAX_ERROR, how_it_ended
@@ -44,9 +46,11 @@ class ActiveRun(Recorder):
         resumed: bool = False,
         next_step: int = 0,
         params: Mapping[str, Any] | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
             folder,
+            about=about,
             label=str(header["name"]),
             shared=shared,
             first_schema=random_bits() % (1 << 31) if shared else 0,
@@ -58,6 +62,7 @@ class ActiveRun(Recorder):
         self.starting_step = next_step
         self.sealed: Run | None = None
         self.pinning: Pin | None = None
+        self._sampler: system.Sampler | None = None
         self._repo = repo
         self._header = header
         self._attached = attached
@@ -231,39 +236,32 @@ class ActiveRun(Recorder):
         Files above 10 MiB are refused with a line on stderr, and the run goes on without them."""
         kept: list[str] = []
         try:
+            files = leftovers.home_of(self.folder) / "files"
             for source, target in artifacts.find(Path(path), name):
                 try:
-                    item = self._take(source, target)
+                    item, hidden, warning = artifacts.take_checked(source, target, files, redacting=self.redacting)
                 except GittrackError as exc:
                     self._counts["dropped"] = self._counts.get("dropped", 0) + 1
                     for line in exc.lines():
                         say(line)
                     continue
+                self.hid("artifacts", hidden)
+                if warning:
+                    say(f"warning: {warning}")
                 if self._writer:
-                    self._writer.unsynced.append(self.folder / "files" / item["file"])
+                    self._writer.unsynced.append(files / item["file"])
                 tags = [aliases] if isinstance(aliases, str) else list(aliases)
                 plain, _ = self._plain(metadata, "metadata") if metadata else (None, [])
                 about = {"name": name, "type": type, "aliases": tags, "metadata": plain, "step": step}
                 if self._note("artifact", **item, **about):
                     kept.append(item["path"])
         except GittrackError as exc:
+            self._counts["dropped"] = self._counts.get("dropped", 0) + 1
             for line in exc.lines():
                 say(line)
         except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
             self._call_failed("log_artifact", exc)
         return kept
-
-    def _take(self, source: Path, target: str) -> dict[str, Any]:
-        """Copies a file and returns what the journal says of it; refuses one whose name says that it is secret."""
-        if not self.redacting:
-            return artifacts.take(source, target, self.folder / "files")
-        artifacts.refuse_secret(target)
-        target, hidden = redact.path(target)
-        self.hid("artifacts", hidden)
-        item = artifacts.take(source, target, self.folder / "files")
-        if warning := artifacts.warning(self.folder / "files" / item["file"], item["size"]):
-            say(f"warning: artifact '{target}' {warning}; it is kept as it is")
-        return item
 
     @harmless
     def alert(self, title: str, text: str = "", **_: Any) -> None:
@@ -287,6 +285,9 @@ class ActiveRun(Recorder):
         status: `finished`, or `failed` if `exit_code` is not 0. Returns the run as recorded, or None where the run
         belongs to another process (`git track run`). Never raises: what could not be committed stays in the journal,
         and the next git-track command commits it."""
+        console.end(self.folder)
+        if self._sampler:
+            self._sampler.stop()
         with self._lock:
             if self._done:
                 return self.sealed
@@ -300,27 +301,33 @@ class ActiveRun(Recorder):
             if self._owner:  # how a forked child ends says nothing of the run
                 self._note("child" if self._attached else "end", **end)
             self._done = True
-            if self._writer:
-                self._writer.close()
+            whole = self._writer is None or self._writer.close()
         _forget(self)
-        if self._attached or not self._owner:
+        if not whole:
+            say(f"warning: run {self.label} could not be committed yet (the disk does not answer)")
+            say("what was written of it is kept; the next `git track` command commits it")
             return None
-        try:
-            if seal.is_written(self.folder, now=time.time(), besides=self._writer.path.name if self._writer else ""):
-                say(f"run {self.label} is committed by the next `git track` command: other processes still write to it")
-                return None
-            if self.pinning:
-                self.pinning.cancel()
-            self.sealed = seal.seal(self._repo.git, self.folder, sign=self._repo.sign)
-        except Exception as exc:  # noqa: BLE001 - the journal is whole; the next command seals it
-            why = exc.cause or exc.message if isinstance(exc, GittrackError) else f"{type(exc).__name__}: {exc}"
-            say(f"warning: run {self.label} could not be committed yet ({why})")
-            say("all its points are kept; the next `git track` command commits it")
+        if not self._owner or (self._attached and not self._about.get("ends")):
             return None
-        _tell(self.sealed)
-        if quiet is False or (quiet is None and _is_terminal()):
-            say(f"run {self.label} {status}: git track show {self.label}")
+        self.sealed = ending.commit_run(
+            self._repo,
+            self.folder,
+            label=self.label,
+            journal=self._writer.path.name if self._writer else "",
+            is_first=not self._attached and not self._about.get("rank"),
+            pin=self.pinning,
+        )
+        if self.sealed and (quiet is False or (quiet is None and _is_terminal())):
+            say(f"run {self.label} {self.sealed.status}: git track show {self.label}")
         return self.sealed
+
+    def start_sampling(self, *, local_rank: int = 0) -> None:
+        """Starts to measure the machine, if the settings want that; does nothing without psutil."""
+        if bool(self._repo.git) and self._repo.settings.switch("system"):
+            sampler = system.Sampler(self.log_system, local_rank=local_rank)
+            with contextlib.suppress(RuntimeError):  # no thread is left
+                sampler.start()
+                self._sampler = sampler
 
     def close(self) -> None:
         """Stops writing without ending the run: another process goes on with it."""
@@ -359,6 +366,7 @@ class ActiveRun(Recorder):
         """Makes the run usable in a forked child: a new lock, a journal of its own, and no right to seal."""
         self._lock = threading.RLock()
         self._owner = False
+        self._about.pop("ends", None)
         self._writer = None
         self._schemas = {}
         self._counts = {}
@@ -382,12 +390,6 @@ active: list[ActiveRun] = []
 def _forget(run: ActiveRun) -> None:
     if run in active:
         active.remove(run)
-
-
-def _tell(sealed: Run) -> None:
-    """Says how many secrets were replaced in a run."""
-    if sealed.redacted:
-        say(redact.told(sealed.redacted))
 
 
 def _is_terminal() -> bool:

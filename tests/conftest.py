@@ -26,6 +26,7 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 LEAKING_PREFIXES = ("GIT_", "GITTRACK_", "WANDB_", "XDG_", "LC_")
 LEAKING_NAMES = (
     *("EDITOR", "VISUAL", "PAGER", "BROWSER", "EMAIL", "SSH_ASKPASS", "SSH_AUTH_SOCK"),
+    *("SSH_ASKPASS_REQUIRE", "GCM_INTERACTIVE", "no_proxy", "NO_PROXY"),
     *("COLUMNS", "LINES", "TERM", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "FORCE_COLOR"),
     *("LANG", "LANGUAGE", "CI", "SLURM_JOB_ID", "RANK", "LOCAL_RANK", "WORLD_SIZE"),
     *("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"),

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.gitcmd import TIMEOUT_SECONDS, GitRepo
@@ -66,6 +68,11 @@ class GitHttpServer:
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
     served: GitHttpServer
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of a client that went away: tests break connections on purpose."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

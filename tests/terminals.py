@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import termios
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.gitcmd import TIMEOUT_SECONDS
@@ -16,9 +18,19 @@ _BECOME_LEADER = (
 
 
 def on_a_terminal(
-    argv: list[str], *, cwd: Path, keys: bytes = b"", when: bytes = b"", columns: int = 80, rows: int = 200
+    argv: list[str],
+    *,
+    cwd: Path,
+    keys: bytes = b"",
+    when: bytes = b"",
+    more: Sequence[tuple[bytes, bytes]] = (),
+    pause: float = 0,
+    columns: int = 80,
+    rows: int = 200,
 ) -> tuple[int, bytes]:
-    """Runs a command on a terminal of its own; types `keys` once `when` was printed. Returns exit code and output."""
+    """Runs a command on a terminal of its own; types `keys` once `when` was printed, a `pause` later.
+
+    `more` are what is printed after that, and what is typed then. Returns exit code and output."""
     ours, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (rows, columns))
     process = subprocess.Popen(
@@ -30,15 +42,16 @@ def on_a_terminal(
         start_new_session=True,
     )
     os.close(theirs)
-    output = b""
+    output, waiting, at = b"", [(when, keys), *more], 0
     while True:
         try:
             data = os.read(ours, 65536)
         except OSError:  # EIO: nobody holds the other end any more
             break
         output += data
-        if keys and when in output:
-            os.write(ours, keys)
-            keys = b""
+        while waiting and waiting[0][1] and (found := output.find(waiting[0][0], at)) >= 0:
+            at = found + len(waiting[0][0])
+            time.sleep(pause)
+            os.write(ours, waiting.pop(0)[1])
     os.close(ours)
     return process.wait(TIMEOUT_SECONDS), output

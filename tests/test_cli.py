@@ -26,10 +26,11 @@ ARGUMENTS = {
     "edit": ("x", "--star"),
     "rm": ("x",),
     "checkout": ("x",),
+    "import": ("--adopt",),
 }
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("doctor", "demo")])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("doctor", "demo", "run")])
 def test_outside_a_repository_every_command_exits_128_in_three_lines(tmp_path: Path, name: str) -> None:
     done = run(["git", "track", name, *ARGUMENTS[name]], cwd=tmp_path, check=False)
 

@@ -15,6 +15,7 @@ from gittrack.refname import RunId
 from gittrack.settings import KEYS
 from tests import gitcmd
 from tests.gitcmd import GitRepo
+from tests.nogit import without_git
 
 ROOT = Path(__file__).parent.parent
 
@@ -69,6 +70,14 @@ def test_the_way_to_hide_runs_from_graphs_works(repo: GitRepo) -> None:
     assert "run " not in hidden
 
 
+def test_the_commands_of_the_page_on_machines_without_git_work_there(repo: GitRepo) -> None:
+    (commands,) = _blocks("docs/how-to/without-git.md", "sh")
+    env = without_git(repo, "sh", "python", "git-track")
+    done = gitcmd.run(["sh", "-ec", commands], cwd=repo.path, env=env)
+    assert "finished" in done.stdout
+    assert "git is not on PATH" in done.stdout
+
+
 def test_everything_the_wandb_page_names_is_there() -> None:
     text = (ROOT / "docs/how-to/from-wandb.md").read_text("utf-8").partition("Not there yet")[0]
     for name in set(re.findall(r"`(?:with )?wandb\.(\w+)", text)) - {"config", "summary", "run"}:
@@ -96,4 +105,4 @@ def test_the_layers_name_every_module_of_the_package() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
     layers = {name.strip() for layer in contracts[0]["layers"] for name in layer.split("|")}
     modules = {path.stem for path in (ROOT / "gittrack").glob("*.py")} - {"__init__", "__main__"}
-    assert modules | {"codec", "commands"} == layers
+    assert modules | {"codec", "commands", "libgit"} == layers

@@ -13,8 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gittrack import draft, journal
-from gittrack.codec import frame, history
+from gittrack.codec import frame
 from gittrack.codec.frame import Journal
+from gittrack.codec.points import Points, build
 from gittrack.draft import Last, merge_params, summarise
 from gittrack.model import Artifact, Column, Event, History, Metric
 from tests.strategies import floats, mappings
@@ -28,8 +29,8 @@ def live(*journals: Journal, **header: Any) -> journal.Live:
     )
 
 
-def point(step: int, time: float, **cells: float) -> tuple[int, float, tuple[str, ...], tuple[float, ...]]:
-    return step, time, tuple(cells), tuple(cells.values())
+def point(step: int, time: float, **cells: float) -> tuple[int, int, tuple[str, ...], tuple[float, ...]]:
+    return step, int(time * 1000), tuple(cells), tuple(cells.values())
 
 
 def note(k: str, t: float = 1.0, **content: Any) -> dict[str, Any]:
@@ -186,10 +187,10 @@ def test_nothing_logged_is_nothing() -> None:
 
 
 def test_journals_of_several_processes_become_one_table_with_ranks() -> None:
-    first = Journal({"rank": 7}, [point(0, 1.5, a=1.0), point(1, 2.0, a=2.0)], corrupt=1)
-    second = Journal({}, [point(0, 1.5, a=3.0)], corrupt=2)
+    first = Journal({"rank": 7}, Points.of([point(0, 1.5, a=1.0), point(1, 2.0, a=2.0)]), corrupt=1)
+    second = Journal({}, Points.of([point(0, 1.5, a=3.0)]), corrupt=2)
     made = draft.draft(live(first, second, Journal()))
-    assert made.history == history.build(
+    assert made.history == build(
         [(0, 1500, 7, ("a",), (1.0,)), (1, 2000, 7, ("a",), (2.0,)), (0, 1500, 1, ("a",), (3.0,))], ranked=True
     )
     assert made.history is not None
@@ -198,7 +199,7 @@ def test_journals_of_several_processes_become_one_table_with_ranks() -> None:
 
 
 def test_one_process_needs_no_ranks() -> None:
-    made = draft.draft(live(Journal(), Journal({}, [point(0, 1.0, a=1.0)])))
+    made = draft.draft(live(Journal(), Journal({}, Points.of([point(0, 1.0, a=1.0)]))))
     assert made.history is not None
     assert made.history.ranks is None
     assert draft.draft(live(Journal())).history is None
@@ -206,7 +207,7 @@ def test_one_process_needs_no_ranks() -> None:
 
 def test_the_last_value_is_the_one_logged_last_though_all_came_in_one_millisecond() -> None:
     points = [point(3, 7.0001, a=3.0, b=1.0), point(2, 7.0002, a=2.0), point(1, 7.0003, a=1.0), point(9, 7.0, b=9.0)]
-    made = draft.draft(live(Journal({}, points), Journal({}, [point(5, 7.00015, a=5.0, c=5.0)])))
+    made = draft.draft(live(Journal({}, Points.of(points)), Journal({}, Points.of([point(5, 7.00015, a=5.0, c=5.0)]))))
     found = summarise(made.history, {}, {}, made.lasts)
     assert {name: (metric.last, metric.step) for name, metric in found.items()} == {
         "a": (1.0, 1),
@@ -217,13 +218,20 @@ def test_the_last_value_is_the_one_logged_last_though_all_came_in_one_millisecon
 
 def test_the_newest_time_of_all_is_when_it_was_last_alive() -> None:
     assert draft.draft(live(Journal())).last_time == 100.0
-    assert draft.draft(live(Journal({}, [point(0, 300.0, a=1.0), point(1, 200.0, a=1.0)]))).last_time == 200.0
-    assert draft.draft(live(Journal({}, [point(0, 200.0, a=1.0)], [note("state", 250.0, v={})]))).last_time == 250.0
+    assert (
+        draft.draft(live(Journal({}, Points.of([point(0, 300.0, a=1.0), point(1, 200.0, a=1.0)])))).last_time == 200.0
+    )
+    assert (
+        draft.draft(live(Journal({}, Points.of([point(0, 200.0, a=1.0)]), [note("state", 250.0, v={})]))).last_time
+        == 250.0
+    )
 
 
 def test_notes_of_all_processes_are_taken_in_the_order_of_their_times() -> None:
-    one = Journal({}, [], [note("params", 1.0, v={"lr": 0.1}), note("state", 4.0, v={"name": "last", "tags": ["a"]})])
-    two = Journal({}, [], [note("params", 2.0, v={"lr": 0.2, "b": 1}), note("state", 3.0, v={"name": "first"})])
+    one = Journal(
+        {}, Points(), [note("params", 1.0, v={"lr": 0.1}), note("state", 4.0, v={"name": "last", "tags": ["a"]})]
+    )
+    two = Journal({}, Points(), [note("params", 2.0, v={"lr": 0.2, "b": 1}), note("state", 3.0, v={"name": "first"})])
     made = draft.draft(live(one, two, params={"seed": 1}))
     assert made.params == {"seed": 1, "lr": 0.1, "b": 1}
     assert made.events == [Event(2.0, "lr", 0.2, None, "param")]
@@ -231,7 +239,7 @@ def test_notes_of_all_processes_are_taken_in_the_order_of_their_times() -> None:
 
 
 def test_the_params_of_the_header_stay_as_they_are() -> None:
-    given_live = live(Journal({}, [], [note("params", v={"b": 1})]), params={"a": 1})
+    given_live = live(Journal({}, Points(), [note("params", v={"b": 1})]), params={"a": 1})
     assert draft.draft(given_live).params == {"a": 1, "b": 1}
     assert given_live.header["params"] == {"a": 1}
 
@@ -248,7 +256,7 @@ def test_every_kind_of_note_has_its_place_and_an_unknown_one_is_skipped() -> Non
         note("end", status="finished", exit_code=0),
         note("a kind of tomorrow", v=1),
     ]
-    made = draft.draft(live(Journal({}, [], notes)))
+    made = draft.draft(live(Journal({}, Points(), notes)))
     assert made.events == [Event(1.0, "text", "hello", 3, "alert"), Event(1.0, "plain", 1, None, "text")]
     assert (made.goals, made.summaries) == ({"loss": "min"}, {"loss": 0.5})
     assert made.counts == {"corrupt": 0, "dropped": 5, "rounded": 1}
@@ -279,7 +287,7 @@ def artifact(path: str, file: int) -> dict[str, Any]:
     ],
 )
 def test_a_note_without_what_its_kind_needs_is_skipped_and_counted(wrong: dict[str, Any]) -> None:
-    made = draft.draft(live(Journal({}, [], [wrong, note("params", v={"a": 1})], corrupt=1)))
+    made = draft.draft(live(Journal({}, Points(), [wrong, note("params", v={"a": 1})], corrupt=1)))
     assert made.counts == {"corrupt": 2}
     assert made.params == {"a": 1}
     assert (made.events, made.artifacts, made.summaries, made.state) == ([], {}, {}, {})
@@ -287,7 +295,7 @@ def test_a_note_without_what_its_kind_needs_is_skipped_and_counted(wrong: dict[s
 
 def test_an_artifact_logged_again_takes_the_place_of_the_first() -> None:
     full = artifact("m.pt", 2) | {"name": "m", "type": "model", "aliases": ["best"], "metadata": {"a": 1}, "step": 5}
-    made = draft.draft(live(Journal({}, [], [artifact("m.pt", 1), full])))
+    made = draft.draft(live(Journal({}, Points(), [artifact("m.pt", 1), full])))
     assert made.artifacts == {
         "m.pt": Artifact("m.pt", 2, "0" * 64, "blob", "m", "model", ("best",), {"a": 1}, 5),
     }
@@ -304,7 +312,7 @@ def test_an_artifact_logged_again_takes_the_place_of_the_first() -> None:
     ],
 )
 def test_a_file_where_a_folder_is_would_be_no_tree_and_is_counted_as_dropped(paths: list[str], kept: list[str]) -> None:
-    made = draft.draft(live(Journal({}, [], [artifact(path, number) for number, path in enumerate(paths)])))
+    made = draft.draft(live(Journal({}, Points(), [artifact(path, number) for number, path in enumerate(paths)])))
     assert sorted(made.artifacts) == sorted(made.sources) == sorted(kept)
     assert made.counts.get("dropped", 0) == len(paths) - len(kept)
 

@@ -14,8 +14,8 @@ from gittrack.refname import Oid, is_oid
 
 MAX_OMITTED = 1000
 RUN_KEYS = (
-    "format id name status created ended duration author host user pid command directory exit_code signal error "
-    "project entity job_type group parent tags notes code seeds processes resumed dropped corrupt rounded "
+    "format id name status created ended duration author host user pid command directory folder exit_code signal error "
+    "project entity job_type job launch group parent tags notes code seeds processes resumed dropped corrupt rounded "
     "redacted redact"
 ).split()
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from gittrack.errors import DataRefused
-from gittrack.model import STATUSES, Code, Metric, Run
+from gittrack.model import STATUSES, SYSTEM, Code, Metric, Run
 from gittrack.refname import Oid, RunId, is_oid, is_run_id
 from gittrack.terminal import printable
 
@@ -53,7 +53,9 @@ def _shorten(run: Run) -> Run:
 def subject(run: Run) -> str:
     """Returns the first line, for people who read `git log`."""
     text = f"run {run.name}: {run.status}"
-    chosen = next((name for name, metric in run.metrics.items() if metric.goal), None) or next(iter(run.metrics), None)
+    chosen = next((name for name, metric in run.metrics.items() if metric.goal), None) or next(
+        (name for name in run.metrics if not name.startswith(SYSTEM)), None
+    )
     if chosen:
         metric = run.metrics[chosen]
         text += f", {chosen} {metric.best if metric.best is not None else metric.last:.6g}"

@@ -9,6 +9,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from gittrack.errors import DataRefused
@@ -125,14 +126,14 @@ def _is_utf8(raw: bytes) -> bool:
 def encode_pack(objects: Iterable[Object], *, algorithm: str) -> bytes:
     """Returns a pack (git's pack format, version 2) of whole objects, each once."""
     unique = {item.oid: item for item in objects}
+    digest = hashlib.new(algorithm, usedforsecurity=False)
     parts = [b"PACK" + struct.pack(">II", 2, len(unique))]
     for item in unique.values():
-        parts += (
-            _pack_header(_PACK_TYPES[item.kind], len(item.body)),
-            zlib.compress(item.body, 6 if len(item.body) < 1 << 16 else 1),
-        )
-    pack = b"".join(parts)
-    return pack + hashlib.new(algorithm, pack, usedforsecurity=False).digest()
+        level = 6 if len(item.body) < 1 << 16 else 1
+        parts += (_pack_header(_PACK_TYPES[item.kind], len(item.body)), zlib.compress(item.body, level))
+    for part in parts:
+        digest.update(part)
+    return b"".join([*parts, digest.digest()])
 
 
 def _pack_header(kind: int, size: int) -> bytes:
@@ -144,6 +145,70 @@ def _pack_header(kind: int, size: int) -> bytes:
         byte, size = size & 127, size >> 7
     head.append(byte)
     return bytes(head)
+
+
+class Packed(NamedTuple):
+    """An object in a pack: where it begins, and the CRC-32 of its bytes there."""
+
+    object: Object
+    offset: int
+    crc: int
+
+
+def decode_pack(pack: bytes, *, algorithm: str) -> list[Packed]:
+    """Returns the objects of a pack of whole objects; raises ValueError if it is none, or has deltas."""
+    end = len(pack) - hashlib.new(algorithm, usedforsecurity=False).digest_size
+    if pack[:8] != b"PACK\0\0\0\2" or hashlib.new(algorithm, pack[:end], usedforsecurity=False).digest() != pack[end:]:
+        raise ValueError("a pack is torn, or not of version 2")
+    kinds = {number: kind for kind, number in _PACK_TYPES.items()}
+    found = []
+    at = 12
+    for _ in range(int.from_bytes(pack[8:12])):
+        start = at
+        kind = kinds.get(pack[at] >> 4 & 7)
+        if kind is None:
+            raise ValueError("a pack has an object that is not whole")
+        while pack[at] & 0x80 and at < end:
+            at += 1
+        body, at = _inflate(pack, at + 1)
+        item = make_object(kind, body, algorithm=algorithm)
+        found.append(Packed(item, start, zlib.crc32(memoryview(pack)[start:at])))
+    if at != end:
+        raise ValueError("a pack does not end where it should")
+    return found
+
+
+def _inflate(pack: bytes, at: int) -> tuple[bytes, int]:
+    """Returns what is compressed at a place in a pack, and where that ends."""
+    stream = zlib.decompressobj()
+    parts = []
+    while not stream.eof:
+        piece = pack[at : at + (1 << 16)]  # small, for what is left of the last one is copied
+        at += len(piece)
+        try:
+            parts.append(stream.decompress(piece))
+        except zlib.error as exc:
+            raise ValueError(f"a pack has an object that cannot be read ({exc})") from exc
+        if not piece:
+            raise ValueError("a pack ends within an object")
+    return b"".join(parts), at - len(stream.unused_data)
+
+
+def encode_index(pack: bytes, items: Iterable[Packed], *, algorithm: str) -> bytes:
+    """Returns the index of a pack (git's pack format, version 2): ids sorted, behind a table of 256 counts."""
+    ordered = sorted(items, key=lambda item: item.object.oid)
+    if ordered and max(item.offset for item in ordered) >= 1 << 31:
+        raise ValueError("a pack is larger than 2 GiB")
+    names = [bytes.fromhex(item.object.oid) for item in ordered]
+    counts = [0] * 256
+    for name in names:
+        counts[name[0]] += 1
+    parts = [b"\xfftOc\0\0\0\2", struct.pack(">256I", *accumulate(counts)), *names]
+    parts += [struct.pack(">I", item.crc) for item in ordered]
+    parts += [struct.pack(">I", item.offset) for item in ordered]
+    parts.append(pack[-len(hashlib.new(algorithm, usedforsecurity=False).digest()) :])
+    index = b"".join(parts)
+    return index + hashlib.new(algorithm, index, usedforsecurity=False).digest()
 
 
 def why_refused(path: str) -> str | None:

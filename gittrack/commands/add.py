@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gittrack import journal, repo, start
+from gittrack import joining, journal, opening, repo
 from gittrack.codec import yaml12
 from gittrack.commands import common
 from gittrack.commands.tag import check_tag
@@ -79,7 +79,7 @@ def _number(name: str, text: str) -> float:
 
 def open_current(place: repo.Repo, which: str | None) -> ActiveRun:
     """Returns the open run that is meant, to write to; raises NotFound."""
-    wanted = which or place.git.environ.get(start.RUN_VARIABLE)
+    wanted = which or place.git.environ.get(joining.RUN_VARIABLE)
     if wanted is None:
         try:
             wanted = place.current_file.read_text("ascii").strip()
@@ -94,4 +94,4 @@ def open_current(place: repo.Repo, which: str | None) -> ActiveRun:
         raise NotFound(
             f"run '{wanted}' is not open", cause="it has ended", hint="`git track start` opens a new one"
         ) from None
-    return start.open_run(place, folder, shared=True)
+    return opening.open_run(place, folder, shared=True)

@@ -10,7 +10,7 @@ import click
 from gittrack import output
 from gittrack.commands import common
 from gittrack.errors import GitFailed, NotFound, UsageError
-from gittrack.git import first_line
+from gittrack.porcelain import first_line
 from gittrack.terminal import printable
 
 

@@ -12,21 +12,52 @@ from typing import Any, TypeVar
 import click
 
 from gittrack import index, output, query, redact, repo
-from gittrack.errors import GittrackError
+from gittrack.errors import GittrackError, NotARepository
 from gittrack.git import Ref
 from gittrack.model import Run
 from gittrack.refname import LOCAL, RUNS, Oid, RunId, is_run_id
 from gittrack.repo import Repo
+from gittrack.shared import make_folder, share
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def open_repo() -> Repo:
     """Returns the repository here; first commits what dead processes left."""
-    place = repo.open_repo()
+    try:
+        place = repo.open_repo()
+    except NotARepository as exc:
+        exc.hint = "; ".join(filter(None, [exc.hint, _where_else()]))
+        raise
+    if not place.git.has_executable and place.settings.flag("commit.gpgsign"):
+        output.warn("warning: git is not installed, or not on PATH: commits of runs are not signed")
     if index.has_live(place.git):
         _recover(place)
     return place
+
+
+def _where_else() -> str | None:
+    """Returns where runs are that were recorded outside of any repository."""
+    from gittrack import adoption
+
+    with contextlib.suppress(GittrackError, OSError):
+        source = repo.find_detached()
+        found = adoption.waiting(source.git) if source else []
+        if source and found:
+            where = source.git.place.git_dir
+            return f"`git --git-dir={where} track ls` lists the {len(found)} run(s) recorded outside of one"
+    return None
+
+
+def count_detached(place: Repo) -> int:
+    """Returns how many runs wait in the detached store for this repository to adopt them."""
+    from gittrack import adoption
+
+    with contextlib.suppress(GittrackError, OSError):
+        source = repo.find_detached()
+        if source and source.git.place.git_dir != place.git.place.git_dir and adoption.has_any(source.git):
+            return len(adoption.fitting(place.git, adoption.waiting(source.git)))
+    return 0
 
 
 def catch_up(place: Repo) -> list[Ref]:
@@ -50,15 +81,25 @@ def _recover(place: Repo) -> None:
             output.warn(f"gittrack: {redact.told(run.redacted)}")
 
 
+def tell_parted(parted: Sequence[tuple[RunId, Oid]]) -> None:
+    """Says which runs were gone on with on two machines."""
+    for run, hidden in parted:
+        output.warn(f"warning: run {run} was gone on with on two machines; what ended last is shown")
+        output.warn(f"hint: `git show {hidden[:12]}:history.tsv` and the like have the other")
+
+
 def _integrate(place: Repo) -> None:
     """Takes in what the mirrors hold; remembers the refs it left, so that the next command need not look again."""
     from gittrack import sync
 
-    for error in sync.integrate(place.git).refused:
+    done = sync.integrate(place.git)
+    for error in done.refused:
         report(error, label="warning")
+    tell_parted(done.parted)
     with contextlib.suppress(OSError):
-        place.state_dir.mkdir(exist_ok=True)
+        make_folder(place.state_dir)
         (place.state_dir / "integrated").write_text(index.stamp(index.all_refs(place.git)), "ascii")
+        share(place.state_dir / "integrated")
 
 
 def _last_stamp(place: Repo) -> str | None:
@@ -129,7 +170,7 @@ def pager(place: Repo) -> str | None:
     """Returns git's pager; none if git started one for us already."""
     if place.git.environ.get("GIT_PAGER_IN_USE") == "true":
         return None
-    return place.git.run("var", "GIT_PAGER").stdout.decode("utf-8", "replace").strip() or None
+    return place.git.variable("GIT_PAGER")
 
 
 def screen(place: Repo | None, colour: str | None) -> output.Screen:
@@ -146,6 +187,11 @@ def colour_option(function: F) -> F:
     return click.option(
         "--color", "colour", type=click.Choice(["auto", "always", "never"]), help="When to use colour."
     )(function)
+
+
+def quiet_option(function: F) -> F:
+    """Adds `--quiet`."""
+    return click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")(function)
 
 
 def require_commit(run: Run) -> Run:

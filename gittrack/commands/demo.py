@@ -17,6 +17,7 @@ import click
 from gittrack import output
 from gittrack.commands import common
 from gittrack.errors import GitFailed, UsageError
+from gittrack.git import no_git
 
 _EPOCHS = 20
 
@@ -31,6 +32,8 @@ def command(folder: Path | None, colour: str | None) -> None:
     runs. Needs no network; with scikit-learn the model is a neural network."""
     if folder is not None and folder.exists() and any(folder.iterdir()):
         raise UsageError(f"'{folder}' is not empty", hint="name a folder that does not exist")
+    if shutil.which("git") is None:
+        raise no_git()
     top = Path(tempfile.mkdtemp(prefix="gittrack-demo-")) if folder is None else folder.absolute()
     show = Demo(output.Screen(colour=colour or "auto"), top)
     show.say(f"A repository, a remote and a colleague's clone, in {top}")

@@ -167,9 +167,9 @@ def _code_summary(place: Repo, runs: Sequence[Run]) -> Iterator[str]:
     old, new = runs[0].code.exact, runs[1].code.exact
     if old is None or new is None or old == new:
         return
-    done = place.git.run("diff", "--stat=100", "--no-ext-diff", "--no-textconv", "--no-color", old, new)
-    if done.returncode == 0:
-        yield from ("  " + printable(line) for line in done.stdout.decode("utf-8", "replace").splitlines()[-20:])
+    said = place.git.diffstat(old, new)
+    if said is not None:
+        yield from ("  " + printable(line) for line in said.splitlines()[-20:])
     else:
         yield "  the code of one of them is not here; `git track pull` brings it"
 
@@ -180,9 +180,9 @@ def _show_patch(place: Repo, screen: output.Screen, runs: Sequence[Run], *, exit
     old, new = runs[0].code.exact, runs[1].code.exact
     if old is None or new is None:
         raise UsageError("one of these runs has no code")
-    colour = "--color=always" if screen.colour else "--no-color"
-    text = place.git.ask("diff", colour, "--no-ext-diff", "--no-textconv", old, new).decode("utf-8", "replace")
-    lines = text.splitlines() if screen.colour else [printable(line) for line in text.splitlines()]
+    coloured = bool(screen.colour) and place.git.has_executable
+    text = place.git.diff(old, new, colour=coloured)
+    lines = text.splitlines() if coloured else [printable(line) for line in text.splitlines()]
     if lines:
         screen.page(lines, common.pager(place) if screen.terminal else None)
     return 1 if exit_code and lines else 0

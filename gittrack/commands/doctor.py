@@ -14,7 +14,7 @@ import click
 
 from gittrack import forms, output, remote, repo
 from gittrack.commands import common
-from gittrack.errors import GittrackError, NegativeAnswer
+from gittrack.errors import GittrackError, NegativeAnswer, NotARepository
 from gittrack.packs import own_packs
 from gittrack.refname import RUNS
 from gittrack.repo import Repo
@@ -23,6 +23,11 @@ from gittrack.version import VERSION
 
 _OLDEST_GIT = (2, 31)
 _SYNCING_GIT = (2, 36)
+_NO_GIT = (
+    "warn",
+    "git is not on PATH: uncommitted work is not recorded, runs are not signed, and no credential helper is asked",
+    "install git 2.36 or newer",
+)
 
 
 @click.command("doctor", cls=common.JsonCommand)
@@ -32,12 +37,17 @@ def command(as_json: str | None, colour: str | None) -> None:
     """Check that everything around is in order.
 
     Looks at git, PATH, the man page, identity, remotes and this repository; exits with 1 if something is wrong."""
+    place: Repo | None = None
+    around = _nothing()
     try:
-        place: Repo | None = repo.open_repo()
-    except GittrackError:
-        place = None
+        place = repo.open_repo()
+        around = _repository(place)
+    except NotARepository:
+        pass
+    except GittrackError as exc:
+        around = iter([("wrong", exc.message, exc.hint or "")])
     screen = common.screen(place, colour)
-    found = [*_machine(), *(_repository(place) if place else _nothing())]
+    found = [*_machine(), *around]
     if as_json is not None:
         facts = [{"state": kind, "what": text, "hint": hint or None} for kind, text, hint in found]
         screen.print(forms.dump_json(forms.select(facts, as_json) if as_json else facts))
@@ -61,18 +71,7 @@ def _nothing() -> Iterator[tuple[str, str, str]]:
 def _machine() -> Iterator[tuple[str, str, str]]:
     yield "ok", f"gittrack {VERSION}, Python {sys.version.split()[0]}", ""
     git = shutil.which("git")
-    if git is None:
-        yield "wrong", "git is not on PATH", "install git 2.36 or newer"
-        return
-    said = subprocess.run([git, "--version"], capture_output=True, text=True, check=False).stdout.strip()
-    found = re.search(r"(\d+)\.(\d+)", said)
-    version = (int(found[1]), int(found[2])) if found else (0, 0)
-    if version < _OLDEST_GIT:
-        yield "wrong", f"{said} is too old", "install git 2.36 or newer"
-    elif version < _SYNCING_GIT:
-        yield "warn", f"{said} does not sync refs itself; gittrack does it", "install git 2.36 or newer"
-    else:
-        yield "ok", said, ""
+    yield _git(git) if git else _NO_GIT
     here = shutil.which("git-track")
     if here is None:
         yield (
@@ -83,6 +82,17 @@ def _machine() -> Iterator[tuple[str, str, str]]:
     else:
         yield "ok", f"git-track is {here}", ""
     yield _man_page(here)
+
+
+def _git(git: str) -> tuple[str, str, str]:
+    said = subprocess.run([git, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    found = re.search(r"(\d+)\.(\d+)", said)
+    version = (int(found[1]), int(found[2])) if found else (0, 0)
+    if version < _OLDEST_GIT:
+        return "wrong", f"{said} is too old", "install git 2.36 or newer"
+    if version < _SYNCING_GIT:
+        return "warn", f"{said} does not sync refs itself; gittrack does it", "install git 2.36 or newer"
+    return "ok", said, ""
 
 
 def _man_page(program: str | None) -> tuple[str, str, str]:
@@ -97,7 +107,7 @@ def _man_page(program: str | None) -> tuple[str, str, str]:
 
 
 def _repository(place: Repo) -> Iterator[tuple[str, str, str]]:
-    git, settings = place.git, place.settings
+    git, settings, configured = place.git, place.settings, place.git.config()
     yield "ok", f"repository {git.place.common_dir} ({git.place.algorithm})", ""
     if settings.git("user.email") or settings.environ.get("GIT_AUTHOR_EMAIL") or settings.environ.get("EMAIL"):
         yield "ok", f"runs are recorded as {place.author}", ""
@@ -127,8 +137,7 @@ def _repository(place: Repo) -> Iterator[tuple[str, str, str]]:
                 f"remote '{name}' is a mirror: a plain push deletes runs there that are not here",
                 f"git config --unset remote.{name}.mirror",
             )
-        refspecs = git.run("config", "--get-all", f"remote.{name}.fetch").stdout.decode("utf-8", "replace")
-        if f":{RUNS}" in refspecs:
+        if any(f":{RUNS}" in value for key, value in configured if key == f"remote.{name}.fetch"):
             yield (
                 "wrong",
                 f"remote '{name}' fetches straight into {RUNS}: `fetch --prune` would delete runs",
@@ -136,5 +145,8 @@ def _repository(place: Repo) -> Iterator[tuple[str, str, str]]:
             )
         else:
             yield "ok", f"remote '{name}'", ""
+    detached = common.count_detached(place)
+    if detached:
+        yield "warn", f"{detached} run(s) of this repository were recorded outside of it", "git track import --adopt"
     refs, packs = len(git.refs(RUNS)), len(own_packs(git))
     yield "ok", f"{refs} run(s) in git, {packs} pack(s) of ours", ""

@@ -48,7 +48,7 @@ def _write_note(place: Repo) -> str:
     """Returns what the user writes in git's editor; raises UsageError if it is nothing."""
     if not sys.stdin.isatty():
         raise UsageError("nothing to change", hint="give --name, --note, --group or --star")
-    editor = place.git.ask("var", "GIT_EDITOR").decode("utf-8", "replace").strip()
+    editor = place.git.variable("GIT_EDITOR") or "vi"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "NOTE"
         path.write_text("", "utf-8")

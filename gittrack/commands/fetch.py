@@ -11,29 +11,33 @@ from gittrack.errors import DataRefused
 
 @click.command("fetch")
 @click.argument("where", required=False, metavar="[REMOTE]")
-def command(where: str | None) -> None:
+@common.quiet_option
+def command(where: str | None, quiet: bool) -> None:
     """Fetch runs from a remote.
 
     What others changed is joined with what you did."""
-    fetch(where)
+    fetch(where, quiet=quiet)
 
 
-def fetch(where: str | None) -> None:
+def fetch(where: str | None, *, quiet: bool) -> None:
     """Fetches and says what came; a run that breaks the format is named and left out."""
     place = common.open_repo()
-    branch = (
-        place.git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip() or None
-    )
-    name = remote.choose(place.settings, where, branch=branch)
-    done = sync.pull(place.git, name)
+    name = remote.choose(place.settings, where, branch=place.git.branch())
+    with output.Progress(quiet=quiet) as progress:
+        done = sync.pull(place.git, name, progress=progress.report)
     for label, runs in (("new", done.new), ("updated", done.forwarded), ("joined", done.joined)):
+        if quiet:
+            break
         for run in runs[:20]:
             output.line(f"{label} {run}")
         if len(runs) > 20:
             output.line(f"{label} {len(runs) - 20} more")
+    common.tell_parted(done.parted)
     for error in done.refused:
         common.report(error, label="warning")
     if done.refused:
-        raise DataRefused(f"{len(done.refused)} run(s) from '{name}' were refused", hint="the others are here")
-    if not (done.new or done.forwarded or done.joined):
+        raise DataRefused(
+            f"{len(done.refused)} run(s) from '{remote.label(name)}' were refused", hint="the others are here"
+        )
+    if not (quiet or done.new or done.forwarded or done.joined):
         output.warn("already up to date")

@@ -30,11 +30,9 @@ def command(revision: str, max_count: int | None, as_json: str | None, colour: s
     for run in known.listing.runs:
         if run.code.commit:
             by_commit[run.code.commit].append(run)
-    raw = place.git.ask("log", "--format=%H%x00%h%x00%D%x00%s", "--end-of-options", revision)
     lines: list[str] = []
     objects: list[dict[str, Any]] = []
-    for line in raw.decode("utf-8", "replace").splitlines():
-        oid, short, names, subject = line.split("\0", 3)
+    for oid, short, names, subject in place.git.log(revision):
         runs = by_commit.pop(oid, [])
         if not runs:
             continue

@@ -9,8 +9,7 @@ import click
 
 from gittrack import forms, output, query
 from gittrack.commands import common
-from gittrack.errors import UsageError
-from gittrack.model import Run
+from gittrack.model import SYSTEM, Run
 from gittrack.terminal import printable, printable_lines
 
 MAX_COLUMNS = 6  # of metrics, and of params; --columns and the machine forms have all
@@ -53,7 +52,7 @@ def command(
     place = common.open_repo()
     known = common.read_runs(place, deleted=everything)
     found: list[Run] = known.find_all(runs) if runs else list(known.listing.runs)
-    start = _since(place.git.ask("rev-parse", f"--since={since}").decode()) if since else None
+    start = place.git.date(since) if since else None
     found = [
         run
         for run in found
@@ -86,13 +85,6 @@ def command(
     else:
         lines = _table(screen, columns, found, now=common.now())
         screen.page(lines, common.pager(place) if screen.terminal else None)
-
-
-def _since(text: str) -> int:
-    digits = text.strip().rpartition("=")[2]
-    if not digits.isdigit():
-        raise UsageError("git does not understand that date")
-    return int(digits)
 
 
 def _chosen(columns: str, runs: Sequence[Run]) -> tuple[list[str], list[list[object]]]:
@@ -138,7 +130,7 @@ def _metrics(runs: Sequence[Run]) -> list[str]:
         for name, metric in run.metrics.items():
             if metric.goal or name not in goals:
                 goals[name] = metric.goal is not None
-    return sorted((name for name in goals if not name.startswith("system/")), key=lambda name: (not goals[name], name))
+    return sorted((name for name in goals if not name.startswith(SYSTEM)), key=lambda name: (not goals[name], name))
 
 
 def _shown(run: Run, name: str) -> float | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import click
 
+from gittrack.commands import common
 from gittrack.commands.fetch import fetch
 
 
 @click.command("pull")
 @click.argument("where", required=False, metavar="[REMOTE]")
-def command(where: str | None) -> None:
+@common.quiet_option
+def command(where: str | None, quiet: bool) -> None:
     """Fetch runs from a remote, under the name that git users look for.
 
     The same as `git track fetch`; your branch and work tree stay as they are."""
-    fetch(where)
+    fetch(where, quiet=quiet)

@@ -20,7 +20,8 @@ from gittrack.terminal import printable
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be pushed.")
 @click.option("-y", "--yes", is_flag=True, help="Publish uncommitted files of snapshots without asking.")
-def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool) -> None:
+@common.quiet_option
+def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool, quiet: bool) -> None:
     """Push runs, with their code, to a remote.
 
     By default all that the remote lacks, to track.remote, the branch's push remote, or origin."""
@@ -28,12 +29,13 @@ def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool) 
     known = common.read_runs(place, deleted=True)
     if where and where not in remote.names(place.settings) and not remote.is_address(where):
         runs, where = (where, *runs), None  # `git track push RUN`
-    name = remote.choose(place.settings, where, branch=_branch(place))
+    name = remote.choose(place.settings, where, branch=place.git.branch())
     wanted = known.find_all(runs) if runs else [run for run in known.listing.runs if run.oid]
     by_id = {run.id: common.require_commit(run) for run in wanted}
     pending = [(run, tip) for run, tip in sync.unpushed(place.git, name) if run in by_id]
     if not pending:
-        output.warn("everything up-to-date")
+        if not quiet:
+            output.warn("everything up-to-date")
         return
     pending = _agree(place, name, pending, by_id, yes=yes or dry_run)
     if dry_run:
@@ -42,30 +44,36 @@ def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool) 
         return
     if not pending:
         return
-    done = sync.push(place.git, name, pending)
-    for run in done.taken:
+    with output.Progress(quiet=quiet) as progress:
+        done = sync.push(place.git, name, pending, progress=progress.report)
+    _tell(done, by_id, where=remote.label(name), quiet=quiet)
+
+
+def _tell(done: sync.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: bool) -> None:
+    """Says what the remote answered; raises RemoteError unless it took everything."""
+    for run in done.taken if not quiet else ():
         output.line(f"pushed {run} {printable(by_id[run].name)}")
-    for run in done.joined:
+    for run in done.joined if not quiet else ():
         output.warn(f"joined {run} with the edits of others")
+    common.tell_parted(done.parted)
+    for run, reason in done.refused:
+        output.warn(f"refused {run} {by_id[run].name}: {reason}")
+    if done.broken:
+        raise done.broken
     if done.refused:
-        for run, reason in done.refused:
-            output.warn(f"refused {run} {by_id[run].name}: {reason}")
+        count = len(set(done.taken) | {run for run, _ in done.refused})
         raise RemoteError(
-            f"'{name}' refused {len(done.refused)} of {len(pending)} runs",
+            f"'{where}' refused {len(done.refused)} of {count} runs",
             cause=done.refused[0][1],
             hint="everything is kept here; `git track push` tries again",
         )
-
-
-def _branch(place: Repo) -> str | None:
-    return place.git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip() or None
 
 
 def _agree(place: Repo, name: str, pending: list, by_id: dict[RunId, Run], *, yes: bool) -> list:  # type: ignore[type-arg]
     """Returns what may be pushed, after saying what code goes out with it and asking about uncommitted files."""
     what = sync.publication(place.git, name, {run: by_id[run].code for run, _ in pending})
     if what.commits:
-        output.warn(f"publishing {what.commits} commit(s) of code that '{name}' does not have yet")
+        output.warn(f"publishing {what.commits} commit(s) of code that '{remote.label(name)}' does not have yet")
     if not what.snapshots:
         return pending
     policy = place.settings.choice("publishSnapshots", "ask", "true", "false")

@@ -7,10 +7,11 @@ import time
 
 import click
 
-from gittrack import journal, output
+from gittrack import journal, output, pins
 from gittrack.commands import common
 from gittrack.commands.tag import change
 from gittrack.errors import NotFound, UsageError
+from gittrack.git import Update
 from gittrack.journal import is_dead, read_heads
 from gittrack.refname import LIVE
 
@@ -40,7 +41,8 @@ def command(runs: tuple[str, ...], undo: bool) -> None:
             ):
                 raise UsageError(f"run '{run.name}' is still being recorded", hint="stop its process first")
             shutil.rmtree(folder)
-            place.git.run("update-ref", "-d", LIVE + run.id)
+            if pins.is_pinned(place.git, run.id):
+                place.git.update_refs([Update(LIVE + run.id, None, None)], durable=False)
             output.warn(f"threw away run {run.name}, which had no commit yet")
             continue
         change(place, run, {"restore": True} if undo else {"delete": True})

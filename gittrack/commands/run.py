@@ -13,11 +13,11 @@ from typing import Any
 
 import click
 
-from gittrack import child, output, repo, start
+from gittrack import child, elsewhere, joining, opening, output, printed, repo
 from gittrack.codec import metricfile
 from gittrack.commands import common
 from gittrack.commands.tag import check_tag
-from gittrack.errors import DataRefused, GittrackError
+from gittrack.errors import DataRefused, GittrackError, NotARepository, UsageError
 from gittrack.tracker import ActiveRun
 
 
@@ -61,7 +61,7 @@ def command(
     wanted: dict[str, Any] = {"name": name, "tags": [check_tag(tag) for tag in tags], "group": group, "notes": note}
     wanted["redact"] = False if no_redact else None
     try:
-        run = begin(repo.open_repo(), wanted, command)
+        run = _begin_somewhere(wanted, command)
     except GittrackError as exc:
         exc.exit_code = 128 if exc.exit_code == 128 else 125
         raise
@@ -74,14 +74,41 @@ def command(
         return _record(run, list(command), metric_files, artifacts, mask=mask)
 
 
-def begin(place: repo.Repo, wanted: dict[str, Any], command: tuple[str, ...], *, detached: bool = False) -> ActiveRun:
-    """Starts a run around a command (or, detached, around nothing) and returns it."""
+def _begin_somewhere(wanted: dict[str, Any], command: tuple[str, ...]) -> ActiveRun:
+    """Starts a run around a command: in the user's data folder, if there is no repository that takes it."""
+    try:
+        place = repo.open_repo()
+    except NotARepository as exc:
+        output.warn(f"gittrack: warning: {elsewhere.without_code(exc)}")
+        return begin(repo.detached_repo(), wanted, command)
+    try:
+        return begin(place, wanted, command)
+    except UsageError:
+        raise
+    except (GittrackError, OSError) as exc:
+        why = exc.cause or exc.message if isinstance(exc, GittrackError) else exc.strerror
+        output.warn(f"gittrack: warning: nothing can be recorded in '{place.git.place.common_dir}' ({why})")
+        return begin(repo.detached_repo(), wanted, command, source=place)
+
+
+def begin(
+    place: repo.Repo,
+    wanted: dict[str, Any],
+    command: tuple[str, ...],
+    *,
+    detached: bool = False,
+    source: repo.Repo | None = None,
+) -> ActiveRun:
+    """Starts a run around a command (or, detached, around nothing) and returns it.
+
+    source: the repository here, if that is another one, to which nothing can be written."""
     environ = place.git.environ
-    outer = environ.get(start.RUN_VARIABLE)
+    outer = environ.get(joining.RUN_VARIABLE)
     wanted = {**wanted, "parent": outer or None}
     program = shutil.which(command[0]) or command[0] if command else None
-    folder = start.create(place, wanted, command=list(command), now=time.time(), detached=detached, program=program)
-    return start.open_run(place, folder, shared=detached)
+    words, now = list(command), time.time()
+    folder = opening.create(place, wanted, command=words, now=now, detached=detached, program=program, source=source)
+    return opening.open_run(place, folder, shared=detached)
 
 
 def _params(command: tuple[str, ...], params: tuple[str, ...]) -> dict[str, Any]:
@@ -104,11 +131,11 @@ def _record(
     mask: set[signal.Signals],
 ) -> int:
     before = {file: _stamp(Path(file)) for file in metric_files}
-    log = child.Log(run.folder / "output.log")
-    env = {**os.environ, start.RUN_VARIABLE: run.id}
+    log = printed.Log(run.folder)
+    env = {**os.environ, joining.RUN_VARIABLE: run.id}
     sys.stdout.flush()
     try:
-        ended = child.run(command, env=env, log=log, started=lambda _pid: run.start_syncing(), mask=mask)
+        ended = child.run(command, env=env, log=log, started=lambda _pid: _started(run), mask=mask)
     except child.NotStarted as exc:
         log.close()
         run.finish(exit_code=exc.exit_code, quiet=True, status="failed", error=f"could not be started: {exc.reason}")
@@ -124,6 +151,12 @@ def _record(
     run.finish(exit_code=ended.exit_code, quiet=True, status=ended.status, **end)
     output.warn(f"gittrack: run {run.name} ({run.id}) {ended.status}")
     return ended.code_for_shell
+
+
+def _started(run: ActiveRun) -> None:
+    """Starts what goes on beside the command; before, these threads would have taken its signals."""
+    run.start_syncing()
+    run.start_sampling()
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -142,6 +142,8 @@ def _head(run: Run, more: dict[str, Any]) -> list[tuple[str, str]]:
     where = f"{code.commit}" if code.commit else ""
     if code.branch:
         where += f" ({printable(code.branch)})"
+    if code.dirty and not code.snapshot:
+        where += ", with uncommitted work that was not recorded"
     exact = f"{code.snapshot}, made of uncommitted work" if code.snapshot else ""
     environment = {"host": run.host, "command": run.command, "directory": more.get("directory")}
     python = more.get("user")

@@ -11,7 +11,8 @@ from gittrack.commands import common
 from gittrack.commands.run import begin
 from gittrack.commands.tag import check_tag
 from gittrack.journal import read_header
-from gittrack.start import pin
+from gittrack.opening import pin
+from gittrack.shared import make_folder, share
 
 
 @click.command("start")
@@ -44,7 +45,8 @@ def command(
     run.close()
     if run.pinning:
         run.pinning.hurry()
-    place.current_file.parent.mkdir(exist_ok=True)
+    make_folder(place.current_file.parent)
     place.current_file.write_text(f"{run.id}\n", "ascii")
+    share(place.current_file)
     output.line(run.id)
     output.warn(f"gittrack: run {run.name} is open; `git track finish` ends it")

@@ -7,7 +7,7 @@ import click
 from gittrack import forms, output, remote, sync
 from gittrack.commands import common
 from gittrack.errors import NotFound
-from gittrack.model import Run
+from gittrack.model import SYSTEM, Run
 from gittrack.terminal import printable
 
 
@@ -20,20 +20,19 @@ def command(as_json: str | None, colour: str | None) -> None:
     known = common.read_runs(place, deleted=True)
     screen = common.screen(place, colour)
     running = [run for run in known.listing.runs if run.oid is None]
-    branch = (
-        place.git.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip() or None
-    )
     try:
-        name = remote.choose(place.settings, None, branch=branch)
+        name = remote.choose(place.settings, None, branch=place.git.branch())
         waiting = {run for run, _ in sync.unpushed(place.git, name)}
     except NotFound:
         name, waiting = "", set()
+    detached = common.count_detached(place)
     unpushed = [run for run in known.listing.runs if run.id in waiting]
     if as_json is not None:
         facts = {
             "running": [forms.run_object(run) for run in running],
             "remote": name or None,
             "unpushed": [run.id for run in unpushed],
+            "detached": detached,
             "runs": len([run for run in known.listing.runs if not run.deleted]),
         }
         screen.print(forms.dump_json(forms.select([facts], as_json)[0] if as_json else facts))
@@ -46,6 +45,9 @@ def command(as_json: str | None, colour: str | None) -> None:
         lines += [f"  {_line(screen, run)}" for run in unpushed[:10]]
         lines += [f"  and {len(unpushed) - 10} more"] if len(unpushed) > 10 else []
         lines += [""]
+    if detached:
+        lines += [f"{detached} run(s) of this repository were recorded outside of it:"]
+        lines += ["  `git track import --adopt` brings them home", ""]
     total = len([run for run in known.listing.runs if not run.deleted])
     if not name and total:
         lines.append("No remote to push runs to.")
@@ -58,7 +60,8 @@ def command(as_json: str | None, colour: str | None) -> None:
 
 def _line(screen: output.Screen, run: Run) -> str:
     colour = output.STATUS_COLOURS.get(run.status, "")
-    metrics = [f"{printable(name)} {output.number(metric.last)}" for name, metric in list(run.metrics.items())[:3]]
+    results = [(name, metric) for name, metric in run.metrics.items() if not name.startswith(SYSTEM)]
+    metrics = [f"{printable(name)} {output.number(metric.last)}" for name, metric in results[:3]]
     status = "deleted" if run.deleted else run.status
     parts = [
         screen.paint(common.short(run), output.YELLOW),

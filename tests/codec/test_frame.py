@@ -13,9 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gittrack.codec import frame
+from gittrack.codec.points import Points
 from tests.strategies import floats, plain_values, texts
 
-Point = tuple[int, float, tuple[str, ...], tuple[float, ...]]
+Point = tuple[int, int, tuple[str, ...], tuple[float, ...]]
 HEADER = {"host": "h", "pid": 7, "start": None}
 NOTES: list[dict[str, Any]] = [{"t": 1.5, "k": "params", "v": {"lr": 0.1}}, {"t": 2.5, "k": "end", "x": math.inf}]
 
@@ -38,15 +39,15 @@ def frames() -> list[bytes]:
 
 
 POINTS: list[Point] = [
-    (0, 1.0, ("loss", "val/acc"), (0.5, -0.0)),
-    (2**63 - 1, 2.0, ("loss", "val/acc"), (math.inf, 5e-324)),
-    (-(2**63), 3.0, ("loss", "val/acc"), (1e308, 0.1)),
+    (0, 1000, ("loss", "val/acc"), (0.5, -0.0)),
+    (2**63 - 1, 2000, ("loss", "val/acc"), (math.inf, 5e-324)),
+    (-(2**63), 3000, ("loss", "val/acc"), (1e308, 0.1)),
 ]
 WHOLE = b"".join(frames())
 
 
 def test_a_whole_journal_is_read_in_the_order_it_was_written() -> None:
-    assert repr(frame.decode(WHOLE)) == repr(frame.Journal(HEADER, POINTS, NOTES, corrupt=0, torn=0))
+    assert repr(frame.decode(WHOLE)) == repr(frame.Journal(HEADER, Points.of(POINTS), NOTES, corrupt=0, torn=0))
 
 
 @given(
@@ -60,7 +61,7 @@ def test_a_point_comes_back_to_the_last_bit(
 ) -> None:
     names, values = tuple(name for name, _ in cells), tuple(value for _, value in cells)
     raw = frame.encode_schema(schema, names) + frame.PointPacker(schema, len(names))(time, step, values)
-    assert repr(frame.decode(raw).points) == repr([(step, time, names, values)])
+    assert repr(list(frame.decode(raw).points)) == repr([(step, int(time * 1000), names, values)])
 
 
 @given(st.dictionaries(texts, plain_values(texts), max_size=4))
@@ -125,14 +126,14 @@ def test_one_flipped_bit_loses_at_most_the_frame_it_hits_and_is_counted() -> Non
 def test_noise_between_frames_is_one_corrupt_frame_each_time() -> None:
     first, *rest = frames()
     journal = frame.decode(first + b"noise" + frame.MARK + b"noise" + b"".join(rest[:-1]) + frame.MARK * 9 + rest[-1])
-    assert journal.points == POINTS
+    assert list(journal.points) == POINTS
     assert (journal.corrupt, journal.torn) == (2, 0)
 
 
 def test_points_whose_names_were_lost_are_counted() -> None:
     header, _, _, *rest = frames()
     journal = frame.decode(header + b"".join(rest))
-    assert journal.points == []
+    assert list(journal.points) == []
     assert journal.corrupt == 3
 
 
@@ -158,7 +159,7 @@ WRONG = {
 def test_a_sound_frame_with_a_wrong_payload_is_skipped_and_counted(payload: bytes) -> None:
     every = frames()
     journal = frame.decode(b"".join([*every[:5], frame.encode(payload), *every[5:]]))
-    assert repr(journal) == repr(frame.Journal(HEADER, POINTS, NOTES, corrupt=1, torn=0))
+    assert repr(journal) == repr(frame.Journal(HEADER, Points.of(POINTS), NOTES, corrupt=1, torn=0))
 
 
 def test_an_empty_payload_is_no_frame() -> None:
@@ -172,7 +173,7 @@ def test_an_empty_payload_is_no_frame() -> None:
 def test_no_bytes_raise(raw: bytes) -> None:
     journal = frame.decode(raw)
     assert journal.torn <= len(raw)
-    assert frame.decode(raw + WHOLE).points == POINTS
+    assert list(frame.decode(raw + WHOLE).points) == POINTS
 
 
 @given(st.lists(st.tuples(st.sampled_from(b"HKPJZ\xff"), st.binary(max_size=60)), max_size=6))
@@ -182,3 +183,65 @@ def test_no_payloads_raise(payloads: list[tuple[int, bytes]]) -> None:
     assert journal.torn == 0
     assert journal.corrupt + len(journal.points) + len(journal.notes) <= len(payloads)
     assert all(type(note) is dict for note in [journal.header, *journal.notes])
+
+
+# Long journals ------------------------------------------------------------------------------------------------------
+
+
+def long_journal(kinds: int, rows: int) -> list[bytes]:
+    """Returns the frames of a journal with many rows, of which every `kinds`-th is of another kind."""
+    made = [frame.encode_json(b"H", HEADER), frame.encode_schema(1, ("loss",)), frame.encode_schema(2, ("a", "b"))]
+    one, other = frame.PointPacker(1, 1), frame.PointPacker(2, 2)
+    for row in range(rows):
+        time = 1e9 + row / 8
+        made.append(other(time, row, (row / 3, -row)) if row % kinds == kinds - 1 else one(time, row, (row / 7,)))
+    return made
+
+
+def plainly(kinds: int, rows: range) -> list[Point]:
+    """Returns what `long_journal` holds."""
+    return [
+        (row, int((1e9 + row / 8) * 1000), ("a", "b"), (row / 3, float(-row)))
+        if row % kinds == kinds - 1
+        else (row, int((1e9 + row / 8) * 1000), ("loss",), (row / 7,))
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("kinds", [2, 3, 20, 100, 100_000])
+def test_many_points_are_read_as_each_of_them_is(kinds: int) -> None:
+    assert list(frame.decode(b"".join(long_journal(kinds, 10_000))).points) == plainly(kinds, range(10_000))
+
+
+@given(st.integers(1, 60), st.integers(1, 300), st.integers(1, 200))
+def test_a_journal_may_come_in_pieces_of_any_size(kinds: int, rows: int, size: int) -> None:
+    raw = b"".join(long_journal(kinds + 1, rows))
+    pieces = [raw[at : at + size] for at in range(0, len(raw), size)]
+    assert repr(frame.decode(pieces)) == repr(frame.decode(raw))
+    assert frame.decode(pieces).size == len(raw)
+    assert repr(frame.decode(frame.encode(b"x" * 3000)[:-1] + raw)) == repr(
+        frame.decode([frame.encode(b"x" * 3000)[:-1], *pieces])
+    )
+
+
+@given(st.integers(0, 12_000), st.integers(0, 7), st.integers(50, 500))
+def test_one_flipped_bit_among_many_points_loses_one(at: int, bit: int, size: int) -> None:
+    made = long_journal(1000, 300)
+    raw = bytearray(b"".join(made))
+    ends = list(itertools.accumulate(map(len, made)))
+    at = ends[2] + at % (len(raw) - ends[2])
+    raw[at] ^= 1 << bit
+    hit = sum(end <= at for end in ends) - 3
+    for journal in (
+        frame.decode(bytes(raw)),
+        frame.decode([bytes(raw[n : n + size]) for n in range(0, len(raw), size)]),
+    ):
+        assert list(journal.points) == [row for row in plainly(1000, range(300)) if row[0] != hit]
+        assert (journal.corrupt, journal.torn > 0) == ((0, True) if hit == 299 else (1, False))
+
+
+def test_a_time_that_is_none_is_counted() -> None:
+    pack = frame.PointPacker(1, 1)
+    rows = [pack(math.nan if row in (3, 40) else 1.0, row, (0.5,)) for row in range(60)]
+    journal = frame.decode(frame.encode_schema(1, ("loss",)) + b"".join(rows))
+    assert (len(journal.points), journal.corrupt) == (58, 2)

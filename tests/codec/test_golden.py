@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from gittrack.codec import event, frame, history, manifest, record, tree, yaml12
+from gittrack.codec.points import Points
 from gittrack.draft import Last, summarise
 from gittrack.model import Artifact, Code, Column, Edit, Event, History, Omitted, Run, fold
 from gittrack.refname import Oid, RunId
@@ -261,8 +262,7 @@ def test_the_message_reads_back_as_the_run() -> None:
 def test_the_journal_reads_back() -> None:
     journal = frame.decode(golden("1.journal"))
     names = ("loss", "val/acc")
-    points: list[tuple[int, float, tuple[str, ...], tuple[float, ...]]]
-    points = [(-1, 1795445470.123, names, (0.5, math.inf)), (0, 1795445470.124, names, (0.25, -0.0))]
+    points = Points.of([(-1, 1795445470123, names, (0.5, math.inf)), (0, 1795445470124, names, (0.25, -0.0))])
     assert repr(journal) == repr(frame.Journal(HEADER, points, NOTES))
 
 

@@ -14,11 +14,13 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from gittrack.codec import history
+from gittrack.codec.points import Points, build, joined, rows_of
+from gittrack.codec.points import table as table_of
 from gittrack.errors import DataRefused
 from gittrack.model import Column, History
 from tests.strategies import as_rows, histories, points
 
-Points = list[tuple[int, int, int, tuple[str, ...], tuple[float, ...]]]
+Rows = list[tuple[int, int, int, tuple[str, ...], tuple[float, ...]]]
 
 
 def table(
@@ -315,7 +317,7 @@ def test_the_order_of_bytes_in_memory_does_not_reach_the_file(made: History) -> 
 
 
 def test_rows_are_sorted_by_step_then_time_and_keep_the_order_they_were_logged_in() -> None:
-    made = history.build(
+    made = build(
         [
             (2, 10, 0, ("a",), (1.0,)),
             (1, 20, 0, ("a",), (2.0,)),
@@ -334,13 +336,13 @@ def test_rows_are_sorted_by_step_then_time_and_keep_the_order_they_were_logged_i
 
 
 def test_points_of_two_processes_never_share_a_row() -> None:
-    made = history.build([(1, 10, 0, ("a",), (1.0,)), (1, 10, 1, ("b",), (2.0,))], ranked=True)
+    made = build([(1, 10, 0, ("a",), (1.0,)), (1, 10, 1, ("b",), (2.0,))], ranked=True)
     assert as_rows(made) == [(1, 10, 0, {"a": "1.0"}), (1, 10, 1, {"b": "2.0"})]
 
 
 @given(points, st.booleans())
-def test_no_point_is_lost_or_made_up(drawn: Points, ranked: bool) -> None:
-    made = history.build(drawn, ranked=ranked)
+def test_no_point_is_lost_or_made_up(drawn: Rows, ranked: bool) -> None:
+    made = build(drawn, ranked=ranked)
     expected = [
         (step, time, name, repr(value))
         for step, time, _, names, values in drawn
@@ -353,8 +355,8 @@ def test_no_point_is_lost_or_made_up(drawn: Points, ranked: bool) -> None:
 
 
 @given(points)
-def test_a_series_keeps_the_order_it_was_logged_in(drawn: Points) -> None:
-    made = history.build(drawn, ranked=False)
+def test_a_series_keeps_the_order_it_was_logged_in(drawn: Rows) -> None:
+    made = build(drawn, ranked=False)
     for name in made.columns:
         logged = [
             (step, time / 1000, values[names.index(name)])
@@ -365,15 +367,43 @@ def test_a_series_keeps_the_order_it_was_logged_in(drawn: Points) -> None:
 
 
 @given(points, st.booleans())
-def test_a_table_taken_apart_is_built_again_the_same(drawn: Points, ranked: bool) -> None:
-    made = history.build(drawn, ranked=ranked)
+def test_a_table_taken_apart_is_built_again_the_same(drawn: Rows, ranked: bool) -> None:
+    made = build(drawn, ranked=ranked)
     assume(ranked or not any(rank for _, _, rank, _, _ in drawn))
-    assert as_rows(history.build(history.points_of(made), ranked=ranked)) == as_rows(made)
+    assert as_rows(build(rows_of(made), ranked=ranked)) == as_rows(made)
 
 
 def test_a_run_that_goes_on_keeps_the_rows_it_had() -> None:
-    before = history.build(
+    before = build(
         [(0, 0, 0, ("b",), (0.0,)), (5, 9, 0, ("a",), (1.0,)), (5, 9, 0, ("b", "a"), (2.0, 3.0))], ranked=False
     )
-    after = history.build([*history.points_of(before), (6, 10, 0, ("a",), (4.0,))], ranked=False)
-    assert as_rows(after)[:-1] == as_rows(before)
+    more = build([(6, 10, 0, ("a",), (4.0,))], ranked=False)
+    assert as_rows(joined(before, more)) == [*as_rows(before), *as_rows(more)]
+
+
+@given(points, points, st.booleans())
+def test_a_run_that_went_on_has_the_table_of_both(drawn: Rows, then: Rows, ranked: bool) -> None:
+    assume(drawn and then)
+    before, after = build(drawn, ranked=ranked), build(then, ranked=ranked)
+    assume(ranked or not any(rank for _, _, rank, _, _ in [*drawn, *then]))
+    assert as_rows(joined(before, after)) == as_rows(build([*rows_of(before), *rows_of(after)], ranked=ranked))
+
+
+rare = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 1), st.sampled_from([("a",), ("b",), ("a", "b"), ("c",)])), max_size=6
+)
+
+
+@given(rare, st.integers(1, 60), st.booleans())
+def test_rows_of_another_kind_among_many_make_the_same_table(
+    others: list[tuple[int, int, tuple[str, ...]]], every: int, ranked: bool
+) -> None:
+    rows: list[tuple[int, int, tuple[str, ...], tuple[float, ...]]] = []
+    for number in range(200):
+        rows.append((number // 2, 1000 + number // 3, ("a",), (float(number),)))
+        if number % every == 0 and others:
+            step, time, names = others[number // every % len(others)]
+            rows += [(number // 2 + step // 3, 1000 + number // 3 + time, names, tuple(map(float, range(len(names)))))]
+    expected = build([(step, time, 4, names, cells) for step, time, names, cells in rows], ranked=ranked)
+    ordered = sorted(rows, key=lambda row: row[:2])
+    assert as_rows(table_of([(4, Points.of(ordered))], ranked=ranked)) == as_rows(expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -154,6 +155,55 @@ def test_trees_have_the_ids_that_git_gives_them(
 def test_a_message_that_is_no_utf8_makes_no_commit() -> None:
     with pytest.raises(ValueError, match="UTF-8"):
         commit(Oid("0" * 40), "sha1", message=b"\xff\n")
+
+
+@algorithms
+def test_the_index_of_a_pack_is_the_one_that_git_makes(tmp_path: Path, algorithm: str) -> None:
+    repo = bare(tmp_path, algorithm)
+    root, objects = tree.build({path: blob(text, algorithm) for path, text in FILES.items()}, algorithm=algorithm)
+    everything = [*objects, blob(bytes(range(256)) * 4000, algorithm), commit(root, algorithm)]
+    pack = tree.encode_pack(everything, algorithm=algorithm)
+    (repo.path / "x.pack").write_bytes(pack)
+    repo.git("index-pack", "x.pack")
+
+    items = tree.decode_pack(pack, algorithm=algorithm)
+
+    assert {item.object for item in items} == set(everything)
+    assert tree.encode_index(pack, items, algorithm=algorithm) == (repo.path / "x.idx").read_bytes()
+
+
+def test_what_is_no_pack_of_whole_objects_is_refused(tmp_path: Path) -> None:
+    def sealed(body: bytes) -> bytes:
+        return body + hashlib.sha1(body, usedforsecurity=False).digest()
+
+    one = tree.encode_pack([blob(b"a" * 500)], algorithm="sha1")[:-20]
+    for body in (
+        b"",
+        b"PACK\0\0\0\3\0\0\0\0",
+        one[:-3],
+        one + b"x",
+        one[:12] + b"\x6f" + one[13:],
+        one[:14] + b"\0" * 9,
+    ):
+        with pytest.raises(ValueError, match="a pack"):
+            tree.decode_pack(sealed(body), algorithm="sha1")
+    far = tree.Packed(blob(b"a"), 1 << 31, 0)
+    with pytest.raises(ValueError, match="2 GiB"):
+        tree.encode_index(b"", [far], algorithm="sha1")
+
+
+@given(parts=st.lists(st.binary(max_size=200), max_size=5, unique=True), data=st.data())
+def test_a_damaged_pack_is_refused(parts: list[bytes], data: st.DataObject) -> None:
+    pack = tree.encode_pack([blob(part) for part in parts], algorithm="sha1")
+    at = data.draw(st.integers(0, len(pack) - 1))
+    body = pack[:at] + bytes([pack[at] ^ 1]) + pack[at + 1 : -20]
+    for damaged in (body + pack[-20:], pack[:at], body + hashlib.sha1(body, usedforsecurity=False).digest()):
+        try:
+            items = tree.decode_pack(damaged, algorithm="sha1")
+        except ValueError:
+            continue
+        assert damaged == body + hashlib.sha1(body, usedforsecurity=False).digest(), "its checksum was wrong"
+        assert len(items) == int.from_bytes(damaged[8:12])
 
 
 # Trees --------------------------------------------------------------------------------------------------------------

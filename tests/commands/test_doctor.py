@@ -74,5 +74,5 @@ def test_git_track_that_is_not_on_path_is_wrong(repo: GitRepo) -> None:
 
     assert (done.returncode, nothing.returncode) == (1, 1)
     assert "wrong  git-track is not on PATH" in done.stdout
-    assert "wrong  git is not on PATH" in nothing.stdout
+    assert " warn  git is not on PATH" in nothing.stdout
     assert "Traceback" not in done.stderr + nothing.stderr

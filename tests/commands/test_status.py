@@ -14,6 +14,7 @@ def test_an_empty_repository_has_nothing_to_tell(empty_repo: GitRepo) -> None:
         "running": [],
         "remote": None,
         "unpushed": [],
+        "detached": 0,
         "runs": 0,
     }
 

@@ -14,6 +14,12 @@ from tests.gitcmd import GitRepo
 from tests.reader import runs
 
 HOUSEKEEPING = "while [ ! -e '{stop}' ]; do git gc --quiet --prune=now; git pack-refs --all; done 2>/dev/null"
+# All at the same time, as by several users and cron jobs.
+BUSY = (
+    "while [ ! -e '{stop}' ]; do git gc --quiet --prune=now; done 2>/dev/null",
+    "while [ ! -e '{stop}' ]; do git repack -q -a -d; done 2>/dev/null",
+    "while [ ! -e '{stop}' ]; do git pack-refs --all; done 2>/dev/null",
+)
 
 # One script for a run each, so that each run begins and ends beside the housekeeping.
 RECORD = """
@@ -51,15 +57,17 @@ print(failed)
 
 
 @contextmanager
-def housekeeping(repo: GitRepo, tmp_path: Path) -> Iterator[None]:
-    """Runs `git gc --prune=now` and `git pack-refs --all` in a loop."""
+def housekeeping(repo: GitRepo, tmp_path: Path, *loops: str) -> Iterator[None]:
+    """Runs `git gc --prune=now` and `git pack-refs --all` in a loop, or other loops beside each other."""
     stop = tmp_path / "stop"
-    process = subprocess.Popen(["sh", "-c", HOUSEKEEPING.format(stop=stop)], cwd=repo.path)
+    scripts = [loop.format(stop=stop) for loop in loops or (HOUSEKEEPING,)]
+    processes = [subprocess.Popen(["sh", "-c", script], cwd=repo.path) for script in scripts]
     try:
         yield
     finally:
         stop.touch()
-        process.wait(60)
+        for process in processes:
+            process.wait(60)
 
 
 def recorded_beside_it(repo: GitRepo, tmp_path: Path, *, count: int) -> None:
@@ -103,15 +111,46 @@ def test_many_runs_survive_a_git_that_collects_garbage_beside_them(repo: GitRepo
     recorded_beside_it(repo, tmp_path, count=200)
 
 
-def test_runs_of_many_processes_at_once_are_all_there(repo: GitRepo, tmp_path: Path) -> None:
+def recorded_at_once(repo: GitRepo, tmp_path: Path, *, processes: int, each: int) -> None:
+    """Lets so many processes record so many runs each, and asserts that none of them had anything to complain about."""
     script = tmp_path / "record.py"
     script.write_text(RECORD, encoding="utf-8")
-    processes = [
-        subprocess.Popen([sys.executable, script, "6"], cwd=repo.path, stderr=subprocess.PIPE, text=True)
-        for _ in range(5)
+    started = [
+        subprocess.Popen([sys.executable, script, str(each)], cwd=repo.path, stderr=subprocess.PIPE, text=True)
+        for _ in range(processes)
     ]
-    for process in processes:
-        _, said = process.communicate(timeout=120)
-        assert (process.returncode, said) == (0, "")
-    assert len(runs(repo)) == 30
+    failed = []
+    for process in started:
+        _, said = process.communicate(timeout=600)
+        failed += [(process.returncode, said)] if (process.returncode, said) != (0, "") else []
+    assert failed == []
+    found = runs(repo)
+    assert len(found) == processes * each
+    for run in found:
+        number = int(run.record["name"].removeprefix("run-"))
+        assert run.values("loss") == [number + step / 100 for step in range(20)]
+
+
+def test_runs_of_many_processes_at_once_are_all_there(repo: GitRepo, tmp_path: Path) -> None:
+    recorded_at_once(repo, tmp_path, processes=5, each=6)
+    repo.track("fsck")
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("processes", "each"), [(8, 15), (64, 3)])
+def test_many_processes_record_beside_a_git_that_tidies_up(
+    repo: GitRepo, tmp_path: Path, processes: int, each: int
+) -> None:
+    with housekeeping(repo, tmp_path, *BUSY):
+        recorded_at_once(repo, tmp_path, processes=processes, each=each)
+    repo.fsck()
+    repo.track("fsck")
+    repo.git("gc", "--quiet", "--prune=now")
+    repo.fsck()
+
+
+def test_eight_processes_record_beside_a_git_that_tidies_up(repo: GitRepo, tmp_path: Path) -> None:
+    with housekeeping(repo, tmp_path, *BUSY):
+        recorded_at_once(repo, tmp_path, processes=8, each=1)
+    repo.fsck()
     repo.track("fsck")

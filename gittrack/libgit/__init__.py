@@ -1,0 +1,1 @@
+"""A machine without git: libgit2 and dulwich in place of the executable, loaded only there."""

@@ -1,0 +1,172 @@
+"""What is asked of git besides objects and refs: the user's work tree, settings, history and differences.
+
+One method a question, because a machine without a git executable has to answer the same questions in another way
+(`libgit`); whoever asks does not know which of the two answers."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from gittrack.errors import GitFailed, UsageError
+from gittrack.model import Omitted
+from gittrack.refname import Oid
+
+_UNREAD = re.compile(r"^warning: could not open directory '(.*)': (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What `git status` said: HEAD's commit and branch, and the paths that differ from it."""
+
+    commit: Oid | None
+    branch: str | None
+    changed: tuple[str, ...]
+    untracked: tuple[str, ...]
+    submodules: tuple[str, ...] = ()  # with uncommitted work in them
+    unread: tuple[Omitted, ...] = ()  # what git could not look at
+
+
+class Line(NamedTuple):
+    """A commit as a log shows it; `names` are the refs that name it."""
+
+    oid: Oid
+    short: str
+    names: str
+    subject: str
+
+
+class Porcelain(ABC):
+    """The questions, answered by the git executable."""
+
+    has_executable: ClassVar[bool] = True
+
+    @abstractmethod
+    def run(
+        self,
+        *args: str,
+        input: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        settings: Sequence[str] = (),
+        cwd: Path | None = None,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Runs git and returns what it answered, whatever its exit code."""
+
+    @abstractmethod
+    def ask(
+        self,
+        *args: str,
+        input: bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        settings: Sequence[str] = (),
+        cwd: Path | None = None,
+    ) -> bytes:
+        """Runs git and returns its output; raises GitFailed with git's own words as the cause."""
+
+    @property
+    def version(self) -> str | None:
+        """The version of git, or None where there is none."""
+        return self.ask("version").decode().split()[2]
+
+    def config(self) -> list[tuple[str, str]]:
+        """Returns every setting that holds here, in git's order: of equal keys the last one wins."""
+        raw = self.run("config", "--list", "-z").stdout.decode("utf-8", "replace")
+        items = (item.partition("\n") for item in raw.split("\0"))
+        return [(key, value if newline else "true") for key, newline, value in items if key]
+
+    def variable(self, name: str) -> str | None:
+        """Returns one of git's own variables, `GIT_PAGER` or `GIT_EDITOR`."""
+        return self.run("var", name).stdout.decode("utf-8", "replace").strip() or None
+
+    def date(self, text: str) -> float:
+        """Returns a date as git understands it (`2 weeks ago`), in Unix seconds; raises UsageError."""
+        said = self.ask("rev-parse", f"--since={text}").decode("utf-8", "replace").rpartition("=")[2].strip()
+        if not said.isdigit():
+            raise UsageError(f"git does not understand the date '{text}'")
+        return float(said)
+
+    def branch(self) -> str | None:
+        """Returns the branch that HEAD is on, or None."""
+        return self.run("symbolic-ref", "--quiet", "--short", "HEAD").stdout.decode("utf-8", "replace").strip() or None
+
+    def status(self) -> Status:
+        """Returns the state of the work tree, every untracked file named."""
+        told = "--porcelain=v2 --branch -z --untracked-files=all"
+        done = self.run("status", *told.split(), "--no-renames", "--no-ahead-behind", "--ignore-submodules=none")
+        if done.returncode:
+            raise failed("status", done.stderr)
+        found = _UNREAD.findall(os.fsdecode(done.stderr))
+        unread = tuple(Omitted(path, f"cannot be read ({why})") for path, why in found)
+        return replace(decode_status(done.stdout), unread=unread)
+
+    def log(self, revision: str) -> Iterator[Line]:
+        """Yields the commits that are reachable from `revision`, newest first."""
+        raw = self.ask("log", "--format=%H%x00%h%x00%D%x00%s", "--end-of-options", revision)
+        for line in raw.decode("utf-8", "replace").splitlines():
+            oid, short, names, subject = line.split("\0", 3)
+            yield Line(Oid(oid), short, names, subject)
+
+    def count_new(self, tips: Iterable[Oid], *, known: Iterable[str]) -> int | None:
+        """Returns how many commits are reachable from `tips` and from no ref below `known`; None if it cannot tell."""
+        globs = [f"--glob={prefix}*" for prefix in known]
+        done = self.run("rev-list", "--count", *sorted(tips), "--not", *globs)
+        return int(done.stdout or 0) if done.returncode == 0 else None
+
+    def changed_paths(self, old: Oid, new: Oid) -> tuple[str, ...]:
+        """Returns the paths that differ between two commits or trees."""
+        raw = self.ask("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new)
+        return tuple(path for path in raw.decode("utf-8", "replace").split("\0") if path)
+
+    def diffstat(self, old: Oid, new: Oid) -> str | None:
+        """Returns a summary of what differs between two commits, or None if one of them is not here."""
+        done = self.run("diff", "--stat=100", "--no-ext-diff", "--no-textconv", "--no-color", old, new)
+        return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
+
+    def diff(self, old: Oid, new: Oid, *, colour: bool) -> str:
+        """Returns what differs between two commits, as a patch."""
+        choice = "--color=always" if colour else "--no-color"
+        return self.ask("diff", choice, "--no-ext-diff", "--no-textconv", old, new).decode("utf-8", "replace")
+
+
+def decode_status(raw: bytes) -> Status:
+    """Reads what `git status --porcelain=v2 --branch -z` printed."""
+    head: dict[str, str] = {}
+    changed, untracked, submodules = [], [], []
+    for item in os.fsdecode(raw).split("\0"):
+        kind, _, rest = item.partition(" ")
+        if kind == "#":
+            key, _, said = rest.partition(" ")
+            head[key] = said
+        elif kind == "?":
+            untracked.append(rest)
+        elif kind in ("1", "u"):
+            fields = rest.split(" ", 7 if kind == "1" else 9)
+            changed.append(fields[-1])
+            if fields[1].startswith("S") and set(fields[1][2:]) & set("MU"):
+                submodules.append(fields[-1])
+    oid, name = head.get("branch.oid", "(initial)"), head.get("branch.head", "(detached)")
+    return Status(
+        commit=None if oid == "(initial)" else Oid(oid),
+        branch=None if name == "(detached)" else name,
+        changed=tuple(changed),
+        untracked=tuple(untracked),
+        submodules=tuple(submodules),
+    )
+
+
+def first_line(stderr: bytes) -> str:
+    """Returns git's complaint without its prefix."""
+    lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    chosen = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[0] if lines else "")
+    return chosen.removeprefix("fatal: ").removeprefix("error: ").strip()
+
+
+def failed(command: str, stderr: bytes) -> GitFailed:
+    """Returns the error for a git command that failed."""
+    return GitFailed(f"git {command} failed", cause=first_line(stderr) or None)

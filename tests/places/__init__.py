@@ -1,0 +1,1 @@
+"""Every kind of repository that a script may be started in."""
