@@ -121,7 +121,8 @@ class Log:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._changed = threading.Condition()
-        self._waiting: list[bytes] = []
+        self._waiting: list[tuple[int | None, bytes]] = []
+        self._begun: dict[int, bytes] = {}  # lines without an end, by stream
         self._waiting_size = 0
         self._wanted = self._flushed = 0  # how often `flush` was called, and done
         self._is_closed = False
@@ -132,12 +133,12 @@ class Log:
         self._tail: io.FileIO | None = None  # the piece that is written to
         self._pieces: list[Path] = []
 
-    def write(self, data: bytes) -> None:
-        """Takes a piece of output."""
+    def write(self, data: bytes, *, stream: int | None = None) -> None:
+        """Takes a piece of output; of several streams, with the number of one: no line of it is cut by another's."""
         with self._changed:
             if self._is_closed or self._waiting_size > _MOST_WAITING:
                 return
-            self._waiting.append(data)
+            self._waiting.append((stream, data))
             self._waiting_size += len(data)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="gittrack-log", daemon=True)
@@ -178,8 +179,8 @@ class Log:
                 is_last, wanted = self._is_closed, self._wanted
                 late = not parts or wanted > self._flushed
             with contextlib.suppress(OSError, ValueError):
-                for part in parts:
-                    self._keep(self._screen.feed(part))
+                for stream, part in parts:
+                    self._keep(self._screen.feed(part if stream is None else self._lines_of(stream, part)))
                 if late or is_last or time.monotonic() - written > _WRITE_SECONDS:
                     self._keep_rest()
                     written = time.monotonic()
@@ -188,6 +189,17 @@ class Log:
                 self._changed.notify_all()
                 if is_last and not self._waiting:
                     return
+
+    def _lines_of(self, stream: int, data: bytes) -> bytes:
+        """Returns the whole lines of a stream; the begin of the next one waits for the rest."""
+        data = self._begun.pop(stream, b"") + data
+        at = data.rfind(b"\n") + 1
+        if len(data) - at > _MAX_LINE:
+            return data
+        last = data.rfind(b"\r", at, len(data) - 1)  # what stands before it is written over
+        if begun := data[max(at, last) :]:
+            self._begun[stream] = begun
+        return data[:at]
 
     def _keep(self, data: bytes) -> None:
         if data and self._size < HEAD_BYTES:
@@ -218,6 +230,10 @@ class Log:
     def _keep_rest(self) -> None:
         """Writes what may still change behind what is complete; it is written over later."""
         rest = self._screen.rest
+        for begun in self._begun.values():
+            line = Screen()
+            line.feed(begun)
+            rest += (b"\n" if rest and not rest.endswith(b"\n") else b"") + line.rest
         file, at = (self._head, self._size) if self._tail is None else (self._tail, self._tail.tell())
         if rest and (file is self._tail or at + len(rest) <= HEAD_BYTES + _MAX_LINE):
             file.seek(at)
@@ -251,6 +267,7 @@ class Copier:
     def __init__(self, control: int, streams: dict[int, int]) -> None:
         self._control = control
         self._streams = streams  # where to read: where to write
+        self._several = len(streams) > 1
         self._log: Log | None = None
         self._sizes_at = 0.0
 
@@ -284,7 +301,7 @@ class Copier:
         if not data:
             return False
         if self._log:
-            self._log.write(data)
+            self._log.write(data, stream=fd if self._several else None)
         self._copy_size(fd)
         try:
             while data:
