@@ -298,7 +298,7 @@ def test_two_streams_and_the_middle_that_is_left_out_cut_no_token_in_half(repo: 
 
     log = file_of(repo, f"{listed(repo)[0]['id']}:output.log")
     assert log.count(b" bytes left out ...]\n") == 1
-    assert set(log.splitlines()) - {b"***"} == {line for line in log.splitlines() if line.startswith(b"[...")} | {b""}
+    assert [line for line in log.splitlines() if len(line) >= 8 and not line.startswith(b"[... ")] == []
 
 
 def test_what_is_added_and_edited_later_is_clean_too(repo: GitRepo) -> None:
