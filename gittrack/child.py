@@ -189,7 +189,7 @@ class _Tap:
                 return
             if not data:
                 return
-            self.log.write(data)
+            self.log.write(data, self.fd)
             while data and open_:
                 try:
                     data = data[os.write(self.fd, data) :]

@@ -184,7 +184,8 @@ def test_output_goes_on_though_the_copier_was_killed(repo: GitRepo) -> None:
         """,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-20_000:] == [b"%d" % n for n in range(20_000)]
+    expected = b"before\nfirst\n" + b"".join(b"%d\n" % n for n in range(20_000))
+    assert sorted(done.stdout) == sorted(expected)  # nothing is lost; what was under way then may come a little later
     assert only(repo).status == "finished"
 
 

@@ -248,7 +248,7 @@ def test_a_script_that_records_itself_leaks_nothing_from_its_command_its_error_o
     )
 
     assert leaked(repo, way | {"name": {"variable": Canary("", "a1" * 9)}}) == []
-    assert "replaced by *** (in command, environment, error, name, tags and notes)" in done.stderr
+    assert "replaced by *** (in command, environment, error, name, tags and notes, output)" in done.stderr
     assert texts[0] in done.stderr, "what Python prints is the script's own business"
 
 
