@@ -19,7 +19,6 @@ from tests.reader import only
 
 LONGEST = 0.05  # seconds that a call of log() may take
 EXIT_SECONDS = 10
-NOT_BUILT = pytest.mark.xfail(reason="log() waits for the disk", strict=True)
 
 # Stops for a word from the test where the disk is to be stopped, and where it is to go on.
 SCRIPT = """
@@ -120,7 +119,6 @@ def timings(line: str) -> tuple[float, float]:
     return slowest, total
 
 
-@NOT_BUILT
 def test_log_does_not_wait_for_a_disk_that_hangs(remote_repo: GitRepo, disk: HangingDisk) -> None:
     found = []
     for _ in range(3):  # another process may have had the processor for so long; who waits for a disk waits each time
@@ -139,7 +137,6 @@ def test_log_does_not_wait_for_a_disk_that_hangs(remote_repo: GitRepo, disk: Han
     assert total < 1  # it waits once, not in each call
 
 
-@NOT_BUILT
 def test_a_disk_that_goes_on_gets_everything_or_it_is_counted(remote_repo: GitRepo, disk: HangingDisk) -> None:
     with training(remote_repo, SCRIPT, "20000", "texts") as script, time_limit(disk, script, 15):
         script.line()
@@ -161,7 +158,6 @@ def test_a_disk_that_goes_on_gets_everything_or_it_is_counted(remote_repo: GitRe
     assert found.facts.get("dropped", 0) == 20_101 - len(kept) - len(found.texts("text"))
 
 
-@NOT_BUILT
 @pytest.mark.parametrize("how", ["finish", "flush"])
 def test_a_script_ends_though_the_disk_still_hangs(remote_repo: GitRepo, disk: HangingDisk, how: str) -> None:
     with training(remote_repo, SCRIPT, "500", how) as script, time_limit(disk, script, 25):
