@@ -10,14 +10,24 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from gittrack import capture, redact
 from gittrack.codec import tree
 from gittrack.errors import DataRefused, NotFound
 from gittrack.shared import make_folder, share
 
 MAX_BYTES = 10 * 1024 * 1024
 _CHUNK = 1 << 20
+_SCANNED = 1 << 20
+
+
+class Taken(NamedTuple):
+    """A file that was copied: what the journal says of it, the secrets replaced in its path, and a warning."""
+
+    item: dict[str, Any]
+    hidden: int
+    warning: str | None
 
 
 def find(source: Path, name: str | None) -> Iterator[tuple[Path, str]]:
@@ -41,6 +51,25 @@ def find(source: Path, name: str | None) -> Iterator[tuple[Path, str]]:
             yield path, f"{top}/{path.relative_to(source).as_posix()}"
     for error in unread:
         yield Path(error.filename), f"{top}/{Path(error.filename).relative_to(source).as_posix()}"
+
+
+def take_checked(source: Path, target: str, folder: Path, *, redacting: bool) -> Taken:
+    """Copies a file as `take` does; raises DataRefused also if its name says that it holds secrets.
+
+    A text that holds one is kept, for it was logged on purpose, by its content's hash; there is a warning then."""
+    if not redacting:
+        return Taken(take(source, target, folder), 0, None)
+    if capture.is_secret(target):
+        raise DataRefused(
+            f"artifact '{target}' is not kept",
+            cause="its name says that it holds secrets",
+            hint="if it holds none, give it another name with name=",
+        )
+    target, hidden = redact.path(target)
+    item = take(source, target, folder)
+    found = capture.find_secret((folder / item["file"]).read_bytes()) if item["size"] <= _SCANNED else None
+    warning = found and f"artifact '{target}' holds what looks like {found[0]}, line {found[1]}; it is kept as it is"
+    return Taken(item, hidden, warning)
 
 
 def take(source: Path, target: str, folder: Path) -> dict[str, Any]:

@@ -6,10 +6,13 @@ and links are right and the user's index is not even read for writing."""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fnmatch
 import os
+import re
 import shlex
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -62,19 +65,21 @@ def _with_included(git: Git, settings: Settings, status: Status) -> Status:
     return replace(status, untracked=(*status.untracked, *found))
 
 
-def capture_code(git: Git, settings: Settings) -> Code:
+def capture_code(git: Git, settings: Settings, *, redacting: bool = True) -> Code:
     """Returns the code of a run that starts now; a dirty tree is stored first, in a kept pack.
+
+    redacting: files that hold secrets are left out, not only those that are named so.
 
     Raises UsageError if the tree is dirty and `track.dirty` is `refuse`."""
     status = _with_included(git, settings, read_status(git))
     code = _code(status, settings)
     if not code.dirty or not _is_stored(git, settings):
         return code
-    snapshot, omitted = make_snapshot(git, status, limit=settings.size("snapshotLimit"))
+    snapshot, omitted = make_snapshot(git, status, limit=settings.size("snapshotLimit"), redacting=redacting)
     return replace(code, snapshot=snapshot, omitted=omitted)
 
 
-def capture_patch(git: Git, settings: Settings, *, home: Path) -> tuple[Code, bytes]:
+def capture_patch(git: Git, settings: Settings, *, home: Path, redacting: bool = True) -> tuple[Code, bytes]:
     """Returns the code of a run that is recorded elsewhere because nothing can be written here.
 
     Uncommitted work comes as `git diff --binary` shows it; `home` is a folder that can be written to. What keeps
@@ -86,9 +91,11 @@ def capture_patch(git: Git, settings: Settings, *, home: Path) -> tuple[Code, by
         if git.place.work_tree and code.dirty and _is_stored(git, settings):
             make_folder(home)
             with scratch.opened(git, home) as private:
-                tree_oid, omitted = _write_tree(private, status, limit=settings.size("snapshotLimit"))
+                limit = settings.size("snapshotLimit")
+                tree_oid, omitted = _write_tree(private, status, limit=limit, redacting=redacting)
                 changes = _diff(git, status.commit or git.empty_tree, tree_oid, private.env)
-                code = replace(code, omitted=omitted)
+                changes, left_out = without_secrets(changes, redacting=redacting)
+                code = replace(code, omitted=omitted + left_out)
     except (GitFailed, OSError):
         return Code(), b""
     return code, changes
@@ -123,7 +130,7 @@ def remote_address(settings: Settings, branch: str | None) -> str | None:
 # The snapshot ---------------------------------------------------------------------------------------------------
 
 
-def choose(root: Path, status: Status, *, limit: int) -> tuple[list[str], tuple[Omitted, ...]]:
+def choose(root: Path, status: Status, *, limit: int, redacting: bool = True) -> tuple[list[str], tuple[Omitted, ...]]:
     """Returns the paths that go into the snapshot, and what is left out with the reason."""
     chosen: list[str] = []
     omitted = list(status.unread)
@@ -132,6 +139,8 @@ def choose(root: Path, status: Status, *, limit: int) -> tuple[list[str], tuple[
     for path in status.changed:
         if is_secret(path):
             omitted.append(Omitted(path, "its name says that it holds secrets; the committed version is kept"))
+        elif redacting and (why := _holds_secret(root, path, limit)):
+            omitted.append(Omitted(path, f"{why}; the committed version is kept"))
         else:
             chosen.append(path)
     for path in status.untracked:
@@ -139,6 +148,8 @@ def choose(root: Path, status: Status, *, limit: int) -> tuple[list[str], tuple[
         if folder is not None:
             continue
         why, size = _why_left_out(root, path, limit)
+        if why is None and redacting:
+            why = _holds_secret(root, path, limit)
         if why is None and (count == MAX_FILES or total + (size or 0) > MAX_TOTAL):
             why = f"more than {MAX_FILES} files, or {MAX_TOTAL >> 20} MiB in all"
         if why:
@@ -167,6 +178,32 @@ def _why_left_out(root: Path, path: str, limit: int) -> tuple[str | None, int | 
     return None, status.st_size
 
 
+def _holds_secret(root: Path, path: str, limit: int) -> str | None:
+    """Returns why a file's content or path keeps it out of the snapshot: it has something like a token in it."""
+    if redact.path(path)[1]:
+        return "its name holds what looks like a token"
+    try:
+        status = os.lstat(root / path)
+        if stat.S_ISLNK(status.st_mode):
+            content = os.fsencode(os.readlink(root / path))
+        elif stat.S_ISREG(status.st_mode):
+            with open(root / path, "rb") as file:
+                content = file.read(limit)
+        else:
+            return None
+    except OSError:
+        return None  # it was deleted, or git will say why
+    found = find_secret(content)
+    return f"holds what looks like {found[0]}, line {found[1]}" if found else None
+
+
+def find_secret(content: bytes) -> tuple[str, int] | None:
+    """Returns what the first secret in a file looks like, and its line; None if there is none, or it is no text."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        content = content.decode("utf-16", "replace").encode("utf-8", "replace")
+    return None if b"\0" in content[:8000] else redact.first(content)
+
+
 def is_secret(path: str) -> bool:
     """Tells whether a file's name says that it holds secrets."""
     folder, _, name = path.rpartition("/")
@@ -190,7 +227,9 @@ def _environment_folders(untracked: Iterable[str]) -> set[str]:
     return found
 
 
-def make_snapshot(git: Git, status: Status, *, limit: int) -> tuple[Oid | None, tuple[Omitted, ...]]:
+def make_snapshot(
+    git: Git, status: Status, *, limit: int, redacting: bool = True
+) -> tuple[Oid | None, tuple[Omitted, ...]]:
     """Stores the work tree as a commit on `status.commit` and returns its id, with what was left out.
 
     None if nothing that differs can be stored. Done again if a `git gc` beside us took an object in the middle."""
@@ -198,13 +237,15 @@ def make_snapshot(git: Git, status: Status, *, limit: int) -> tuple[Oid | None, 
     make_folder(home)
     for _ in range(_ATTEMPTS - 1):
         with contextlib.suppress(GitFailed):
-            return _make_snapshot(git, status, home, limit=limit)
-    return _make_snapshot(git, status, home, limit=limit)
+            return _make_snapshot(git, status, home, limit=limit, redacting=redacting)
+    return _make_snapshot(git, status, home, limit=limit, redacting=redacting)
 
 
-def _make_snapshot(git: Git, status: Status, home: Path, *, limit: int) -> tuple[Oid | None, tuple[Omitted, ...]]:
+def _make_snapshot(
+    git: Git, status: Status, home: Path, *, limit: int, redacting: bool
+) -> tuple[Oid | None, tuple[Omitted, ...]]:
     with scratch.opened(git, home) as private:
-        tree_oid, omitted = _write_tree(private, status, limit=limit)
+        tree_oid, omitted = _write_tree(private, status, limit=limit, redacting=redacting)
         if status.commit and tree_oid == git.commit_facts(status.commit)[0]:
             return None, omitted
         commit = _snapshot_commit(git, tree_oid, status.commit)
@@ -213,10 +254,14 @@ def _make_snapshot(git: Git, status: Status, home: Path, *, limit: int) -> tuple
     return commit.oid, omitted
 
 
-def _write_tree(private: scratch.Scratch, status: Status, *, limit: int) -> tuple[Oid, tuple[Omitted, ...]]:
+def _write_tree(
+    private: scratch.Scratch, status: Status, *, limit: int, redacting: bool
+) -> tuple[Oid, tuple[Omitted, ...]]:
     """Stores the work tree as a tree in the private object folder; returns its id, and what is left out."""
-    chosen, omitted = choose(private.git.place.work_tree or Path(), status, limit=limit)
-    private.restore([path for path in status.changed if is_secret(path)], status.commit)
+    chosen, omitted = choose(private.git.place.work_tree or Path(), status, limit=limit, redacting=redacting)
+    if redacting:
+        omitted = tuple(replace(left, path=redact.path(left.path)[0]) for left in omitted)
+    private.restore(sorted(set(status.changed) - set(chosen)), status.commit)
     omitted += private.add(chosen)
     return private.write_tree(), omitted
 
@@ -237,13 +282,30 @@ def _snapshot_commit(git: Git, tree_oid: Oid, parent: Oid | None) -> tree.Object
     return made
 
 
-def patch(git: Git, code: Code) -> bytes:
-    """Returns the uncommitted changes as `git diff --binary` shows them, for runs that publish no code."""
+def patch(git: Git, code: Code, *, redacting: bool = True) -> tuple[bytes, tuple[Omitted, ...]]:
+    """Returns the uncommitted changes as `git diff --binary` shows them, for runs that publish no code.
+
+    With them, the files that are not in it because their changes, the lines taken away too, hold a secret."""
     if not code.snapshot:
-        return b""
-    return _diff(git, code.commit or git.empty_tree, code.snapshot, {})
+        return b"", ()
+    return without_secrets(_diff(git, code.commit or git.empty_tree, code.snapshot, {}), redacting=redacting)
 
 
 def _diff(git: Git, old: Oid, new: Oid, env: Mapping[str, str]) -> bytes:
     # The plumbing takes no prefixes, colours or context from the user's settings, so that the patch applies.
     return git.ask("diff-tree", "-p", "--binary", "--no-ext-diff", "--no-textconv", old, new, env=env)
+
+
+def without_secrets(whole: bytes, *, redacting: bool) -> tuple[bytes, tuple[Omitted, ...]]:
+    """Returns a patch without the files whose part of it holds what looks like a secret, and these."""
+    if not redacting or not redact.first(whole):
+        return whole, ()
+    kept, omitted = [], []
+    for part in re.split(rb"(?m)^(?=diff --git )", whole):
+        found = redact.first(part)
+        if found:
+            path = part.partition(b"\n")[0].rpartition(b" b/")[2].decode("utf-8", "replace").rstrip('"')
+            omitted.append(Omitted(redact.path(path)[0], f"its patch holds what looks like {found[0]}"))
+        else:
+            kept.append(part)
+    return b"".join(kept), tuple(omitted)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gittrack import leftovers, seal
+from gittrack import leftovers, redact, seal
 from gittrack.errors import GittrackError
 from gittrack.model import Run
 from gittrack.pins import Pin
@@ -53,6 +53,8 @@ def _seal_as_last(place: Repo, folder: Path, *, own: str, pin: Pin | None, patie
                 pin.cancel()
             run = seal.seal(place.git, folder, own=own, sign=place.sign)
             if run is not None:
+                if run.redacted:
+                    say(redact.told(run.redacted))
                 return run
         if time.monotonic() >= until:
             return None

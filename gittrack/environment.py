@@ -184,8 +184,8 @@ def _gpus() -> list[dict[str, str]]:
     return found
 
 
-def variables(settings: Settings) -> dict[str, str]:
-    """Returns the environment variables of the allow-list that are set, secrets in them replaced."""
+def variables(settings: Settings, *, redacting: bool = True) -> dict[str, str]:
+    """Returns the environment variables of the allow-list that are set, with secrets replaced if asked."""
     extra = settings.get("envAllow").replace(",", " ").split()
     exact = {*VARIABLES, *(name for name in extra if "*" not in name)}
     patterns = [name for name in extra if "*" in name]
@@ -193,7 +193,8 @@ def variables(settings: Settings) -> dict[str, str]:
     names = [
         name for name in environ if name in exact or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
     ]
-    return {name: redact.text(environ[name])[0] for name in sorted(names)}
+    found = {name: environ[name] for name in sorted(names)}
+    return redact.params(found)[0] if redacting else found
 
 
 def directory_in(work_tree: Path | None) -> str | None:
@@ -216,13 +217,13 @@ def lock_files(root: Path | None) -> dict[str, bytes]:
     return found
 
 
-def write(git: Git, settings: Settings, folder: Path, *, program: str | None = None) -> None:
+def write(git: Git, settings: Settings, folder: Path, *, program: str | None = None, redacting: bool = True) -> None:
     """Writes what goes into `env/`, as it will stand in the commit.
 
     Of this process; or, with the path of a `program` that is about to be run, of the Python that will run it."""
     if not _machine:
         _machine.update(machine(), git=git.version)
-    facts = {**_machine, "gittrack": VERSION, "variables": variables(settings)}
+    facts = {**_machine, "gittrack": VERSION, "variables": variables(settings, redacting=redacting)}
     listed: list[str] = []
     if program is None:
         listed = packages()

@@ -170,6 +170,7 @@ class Run:
     more: bool = False
     oid: Oid | None = None
     pushed: tuple[str, ...] = ()
+    redacted: Mapping[str, int] = field(default_factory=dict, compare=False)  # by place; only of a run just sealed
 
     @property
     def flat_params(self) -> dict[str, Any]:

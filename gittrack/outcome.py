@@ -6,9 +6,11 @@ from typing import Any
 
 from gittrack import redact
 
+MAX_ERROR = 500
+
 
 def how_it_ended(kind: type[BaseException] | None, value: BaseException | None) -> dict[str, Any]:
-    """Returns status, exit code and error for what ended a `with` block or a process."""
+    """Returns status, exit code and error for what ended a `with` block or a process; the error is as it was said."""
     if kind is None:
         return {"status": "finished"}
     if issubclass(kind, KeyboardInterrupt):
@@ -19,13 +21,17 @@ def how_it_ended(kind: type[BaseException] | None, value: BaseException | None) 
         return {"status": "failed" if number else "finished", "exit_code": number}
     if issubclass(kind, GeneratorExit):
         return {"status": "finished"}
-    return {"status": "failed", "error": describe_error(kind, value)}
+    return {"status": "failed", "error": _one_line(kind, value)}
 
 
 def describe_error(kind: type[BaseException], value: BaseException | None) -> str:
-    """Returns an exception as one line of at most 500 characters, without secrets of known shapes."""
+    """Returns an exception as one line of at most 500 characters, without secrets."""
+    return redact.text(_one_line(kind, value))[0][:MAX_ERROR]
+
+
+def _one_line(kind: type[BaseException], value: BaseException | None) -> str:
     try:
         text = f"{kind.__name__}: {value}" if str(value) else kind.__name__
     except Exception:  # noqa: BLE001 - a user's __str__ may raise anything
         text = kind.__name__
-    return redact.text(" ".join(text[:50_000].split()))[0][:500]
+    return " ".join(text[:50_000].split())

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from gittrack import journal, leftovers, values
+from gittrack import journal, leftovers, redact, values
 from gittrack.codec import frame
 from gittrack.model import SYSTEM
 from gittrack.outcome import describe_error
@@ -27,6 +27,7 @@ _MAX_SCHEMAS = 1024
 _MAX_INT = 1 << 53
 _MAX_STEP = (1 << 63) - 1
 _MAX_NAMES = 500  # of one schema: the longest names of so many fit into a frame
+_PLACES = {"state": "name, tags and notes", "artifact": "artifacts", "metric": "names"}
 _FAST_NAMES = frozenset({"float16", "float32", "float64"})
 
 
@@ -67,6 +68,8 @@ class _Schema:
 
 class Recorder:
     """One process's writing to one run; safe to use from several threads."""
+
+    redacting = True  # secrets are replaced before they are written
 
     def __init__(
         self,
@@ -127,6 +130,19 @@ class Recorder:
         for name, number in counts.items():
             self._counts[name] = self._counts.get(name, 0) + number
 
+    def hid(self, place: str, number: int) -> None:
+        """Counts secrets that were replaced."""
+        if number:
+            self.count(**{f"redacted:{place}": number})
+
+    def _clean(self, text: str, place: str) -> str:
+        """Returns a text with its secrets replaced, and counts them."""
+        if not self.redacting:
+            return text
+        clean, hidden = redact.text(text)
+        self.hid(place, hidden)
+        return clean
+
     def _lost(self, kind: str, why: str) -> None:
         self._counts["dropped"] = self._counts.get("dropped", 0) + 1
         self._say_once(kind, "warning: " + why)
@@ -165,6 +181,9 @@ class Recorder:
 
     def _put(self, note: Mapping[str, Any], *, what: str) -> bool:
         """Writes a note; one that no reader would take is counted and said."""
+        if self.redacting:
+            note, hidden = redact.note(note)
+            self.hid(_PLACES.get(str(note["k"]), "texts"), hidden)
         try:
             data = frame.encode_json(b"J", note)
         except ValueError as exc:
@@ -288,12 +307,24 @@ class Recorder:
         if schema is None:
             if len(self._schemas) >= _MAX_SCHEMAS:
                 self._fold_schemas()
+            if self.redacting:
+                names = self._clean_names(names)
             schema = _Schema(self._numbers, names)
             self._numbers += 1
             if not self._append(frame.encode_schema(schema.pack.schema, names)):
                 return None
             self._schemas[key] = schema
         return schema
+
+    def _clean_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns names of metrics without tokens in them; two that become equal stay two."""
+        clean: dict[str, None] = {}
+        for name in names:
+            kept = self._clean(name, "names")
+            while kept != name and (kept in clean or kept in names):
+                kept += "*"
+            clean[kept] = None
+        return tuple(clean)
 
     def _fold_schemas(self) -> None:
         """Forgets old schemas, so that names that never repeat cannot fill the memory."""

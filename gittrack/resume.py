@@ -17,10 +17,13 @@ from gittrack.repo import Repo
 _ENDED_EARLY = ("crashed", "interrupted")
 
 
-def find_earlier(place: Repo, identifier: str | None, resume: Any, *, command: str, job: str | None) -> Run | None:
+def find_earlier(
+    place: Repo, identifier: str | None, resume: Any, *, commands: set[str], job: str | None
+) -> Run | None:
     """Returns the run to go on with, or None to start a new one; raises NotFound if one was demanded.
 
-    command: of this process, as records hold it; job: what the scheduler calls this job, if there is one."""
+    commands: the command line of this process, in the ways that records may hold it; job: what the scheduler calls
+    this job, if there is one."""
     if resume in (None, False, "never", ""):
         return None
     seal.recover(place.git, now=time.time(), sign=place.sign)
@@ -29,7 +32,7 @@ def find_earlier(place: Repo, identifier: str | None, resume: Any, *, command: s
         chosen = as_run_id(identifier)
         found = next((run for run in runs if run.id == chosen), None)
     elif resume in (True, "auto", "allow", "must"):
-        found = _last_of_command(place, runs, command=command, job=job)
+        found = _last_of_command(place, runs, commands=commands, job=job)
     else:
         return query.find(str(resume), runs, commit=place.git.resolve).run
     if found is None and resume == "must":
@@ -37,10 +40,10 @@ def find_earlier(place: Repo, identifier: str | None, resume: Any, *, command: s
     return found
 
 
-def _last_of_command(place: Repo, runs: list[Run], *, command: str, job: str | None) -> Run | None:
+def _last_of_command(place: Repo, runs: list[Run], *, commands: set[str], job: str | None) -> Run | None:
     """Returns the newest run of this command that ended early; of the tasks of a job array, the one of this task."""
     for run in runs:
-        if run.status in _ENDED_EARLY and run.command == command and _job_of(place, run) == job:
+        if run.status in _ENDED_EARLY and run.command in commands and _job_of(place, run) == job:
             return run
     return None
 

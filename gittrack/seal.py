@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import capture, journal, pins, printed, redact, store, values
+from gittrack import capture, journal, pins, sidefiles, store, values
 from gittrack.codec import event as event_codec
 from gittrack.codec import history as history_codec
 from gittrack.codec import manifest, tree, yaml12
@@ -90,7 +90,6 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
     parents, parent_time = _first_parents(header)
     edits: tuple[Any, ...] = ()
     _drop_missing(made)
-    output = _output(made, live.folder)
     facts = _facts(header, made, live)
     code = manifest.read_code(header.get("code"))
     if tip is not None:
@@ -118,7 +117,10 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
 
     for old in (history_codec.TEXT_FILE, history_codec.COLUMNS_FILE) if made.history else ():
         files.pop(old, None)
-    content = _content(live, made, facts, metrics) | output | edit_files
+    side, hidden = sidefiles.read(live)
+    places = sidefiles.replaced(header, made, hidden)
+    facts["redacted"] = (facts.get("redacted") or 0) + sum(places.values()) or None
+    content = _content(side, made, facts, metrics) | edit_files
     files |= {path: store.blob(git, raw) for path, raw in content.items() if tree.why_refused(path) is None}
     oid = store.commit(
         git,
@@ -132,18 +134,7 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
         sign=sign,
         pinned=pins.is_pinned(git, run),
     )
-    return replace(described, oid=oid)
-
-
-def _output(made: Draft, folder: Path) -> dict[str, bytes]:
-    """Returns what the run printed, with secrets replaced and counted."""
-    try:
-        text, hidden = redact.text(printed.read(folder).decode("utf-8", "surrogateescape"))
-    except FileNotFoundError:
-        return {}
-    if hidden:
-        made.counts["redacted"] = made.counts.get("redacted", 0) + hidden
-    return {printed.NAME: text.encode("utf-8", "surrogateescape")} if text else {}
+    return replace(described, oid=oid, redacted=places)
 
 
 def _drop_missing(made: Draft) -> None:
@@ -161,10 +152,10 @@ def _drop_missing(made: Draft) -> None:
 
 
 def _content(
-    live: journal.Live, made: Draft, facts: Mapping[str, Any], metrics: Mapping[str, Metric]
+    side: Mapping[str, bytes], made: Draft, facts: Mapping[str, Any], metrics: Mapping[str, Metric]
 ) -> dict[str, bytes]:
     """Returns the files of the run's tree (docs/format.md, chapter 4) that this seal writes."""
-    found = _side_files(live.folder)
+    found = dict(side)
     found["run.yaml"] = manifest.encode_run(facts)
     found["params.yaml"] = yaml12.encode(made.params)
     if metrics:
@@ -215,6 +206,7 @@ def _facts(header: Mapping[str, Any], made: Draft, live: journal.Live) -> dict[s
         facts[key] = made.outcome.get(key)
     for key in ("dropped", "corrupt", "rounded", "redacted"):
         facts[key] = made.counts.get(key) or None
+    facts["redact"] = False if header.get("redact") is False or made.state.get("redact") is False else None
     facts["notes"] = [facts["notes"]] if isinstance(facts.get("notes"), str) else facts.get("notes")
     return {key: values.clean_texts(value) for key, value in facts.items()}
 
@@ -250,6 +242,8 @@ def _continue(made: Draft, facts: dict[str, Any], before: store.Detail) -> None:
         del made.artifacts[path], made.sources[path]
         facts["dropped"] = (facts.get("dropped") or 0) + 1
     made.artifacts = kept | made.artifacts
+    facts["redacted"] = (facts.get("redacted") or 0) + int(old.get("redacted") or 0) or None
+    facts["redact"] = False if old.get("redact") is False else facts.get("redact")
     if facts.get("launch") and facts["launch"] == old.get("launch"):  # a late part of the same run
         facts |= {key: worst([old, facts]).get(key) for key in ("status", "exit_code", "signal", "error")}
         facts["processes"] = [*old.get("processes", []), *facts["processes"]]
@@ -300,16 +294,6 @@ def _live_edits(folder: Path, before: tuple[Any, ...]) -> tuple[tuple[Any, ...],
             found.append(event_codec.decode_edit(raw, file=path.name))
             files[f"edits/{path.name}"] = raw
     return tuple(found), files
-
-
-def _side_files(folder: Path) -> dict[str, bytes]:
-    """Returns the files that go into the tree as they lie in the live folder."""
-    found = {}
-    with contextlib.suppress(FileNotFoundError):
-        found["code.patch"] = (folder / "code.patch").read_bytes()
-    with contextlib.suppress(OSError):
-        found |= {f"env/{path.name}": path.read_bytes() for path in (folder / "env").iterdir()}
-    return {name: content for name, content in found.items() if content}
 
 
 def preview(live: journal.Live) -> Run:

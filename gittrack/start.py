@@ -15,31 +15,26 @@ from pathlib import Path
 from typing import Any
 
 from gittrack import (
-    capture,
     elsewhere,
     environment,
     exits,
     joining,
     journal,
+    opening,
     ranks,
-    redact,
     repo,
     settings,
     store,
     values,
 )
-from gittrack.codec import manifest
+from gittrack import redact as redactor  # `init` has an argument of that name
 from gittrack.console import console
-from gittrack.draft import draft
 from gittrack.errors import DataRefused, GitFailed, GittrackError, UsageError
-from gittrack.git import Git
-from gittrack.model import Code, Run
-from gittrack.pins import Pin
+from gittrack.model import Run
 from gittrack.recorder import say
-from gittrack.refname import RunId, run_ref
+from gittrack.refname import RunId
 from gittrack.repo import Repo
-from gittrack.resume import as_run_id, find_earlier, job_name
-from gittrack.shared import share
+from gittrack.resume import find_earlier, job_name
 from gittrack.tracker import ActiveRun, active
 from gittrack.views import read_params
 
@@ -49,14 +44,7 @@ _KNOWN_ELSEWHERE = frozenset(
         "monitor_gym force anonymous magic dir space_id"
     ).split()
 )
-_said: set[str] = set()
 _turns: list[int] = []
-
-
-def _warn_once(key: str, text: str) -> None:
-    if key not in _said:
-        _said.add(key)
-        say("warning: " + text)
 
 
 def init(
@@ -75,17 +63,19 @@ def init(
     resume: bool | str | None = None,
     reinit: bool | str | None = None,
     mode: str | None = None,
+    redact: bool | None = None,
     **others: Any,
 ) -> ActiveRun:
     """Starts recording a run and returns it; `gittrack.log()` and the like write to it from now on.
 
     params (or config): a mapping, namespace, dataclass or YAML file. resume: a run's id or name to go on with;
     `"must"`, `"allow"`, `"auto"` or True as in W&B. mode: `"disabled"` records nothing.
+    redact: False records secrets as they are; by default `track.redact` decides.
     A run that was not finished is finished first, unless `reinit="create_new"` or `parent` is given.
     Raises UsageError if `track.dirty` is `refuse` and the work tree is dirty, NotFound if `resume` names no run."""
     for key, value in others.items():
         if key not in _KNOWN_ELSEWHERE and value is not None:
-            _warn_once(f"init:{key}", f"init() does not know '{key}'; it is left out")
+            opening.warn_once(f"init:{key}", f"init() does not know '{key}'; it is left out")
     if reinit in ("return_previous", False) and active:
         return active[-1]
     if parent is None and reinit != "create_new":
@@ -96,6 +86,7 @@ def init(
     wanted = {
         "tags": sorted({str(tag) for tag in ([tags] if isinstance(tags, str) else tags or ())}),
         "parent": _parent_id(parent),
+        "redact": redact,
     }
     texts = {"name": name, "notes": notes, "group": group, "project": project, "entity": entity, "job_type": job_type}
     wanted |= {key: None if value is None else values.clean_text(str(value)) for key, value in texts.items()}
@@ -143,7 +134,7 @@ def _start(
         wanted |= {"launch": rank.launch, "rank": rank.number} if policy == "all" else {}
     earlier = None
     try:
-        earlier = find_earlier(place, identifier, resume, command=_command_text(), job=job_name(environ))
+        earlier = find_earlier(place, identifier, resume, commands=_command_texts(), job=job_name(environ))
     except (OSError, GitFailed, DataRefused) as exc:
         say(f"warning: a new run is recorded, for the one to go on with cannot be read ({_why(exc)})")
     run = _record_somewhere(place, wanted, earlier=earlier, identifier=identifier)
@@ -195,11 +186,11 @@ def _attach(
     """Returns the run that `git track run` or `start` opened around this process, to write into."""
     folder = journal.live_root(place.git.place.common_dir) / named
     run = joining.attach(place, folder, about={"rank": rank.number} if rank else {})
+    if wanted["redact"] is False and run.redacting:
+        run.keep_secrets()
     if not rank or rank.number == 0:
-        with contextlib.suppress(OSError):
-            environment.write(
-                place.git, place.settings, folder
-            )  # this process is what is recorded, not the command around it
+        with contextlib.suppress(OSError):  # this process is what is recorded, not the command around it
+            environment.write(place.git, place.settings, folder, redacting=run.redacting)
         for key in ("name", "notes", "group"):
             if wanted[key]:
                 setattr(run, key, wanted[key])
@@ -259,8 +250,9 @@ def _command() -> list[str]:
     return [os.path.basename(original[0]), *original[1:]] if original else []
 
 
-def _command_text() -> str:
-    return store.command_text(redact.command(_command())[0])
+def _command_texts() -> set[str]:
+    """Returns the command line as records may have it, with its secrets replaced or not."""
+    return {store.command_text(words) for words in (_command(), redactor.command(_command())[0])}
 
 
 # Recording ----------------------------------------------------------------------------------------------------------
@@ -279,160 +271,40 @@ def _record(
     if heard:
         console.prepare()  # it gets ready while the code is captured
     now = time.time()
-    command, hidden = redact.command(_command())
     params: dict[str, Any] = {}
     if earlier is not None:
         with place.git.objects() as objects:
             detail = store.read_detail(objects, earlier.id, str(earlier.oid), oid_bytes=place.git.place.oid_bytes)
             history, params = detail.history(), detail.params()
         wanted = {"first_step": max(history.steps) + 1 if history and len(history.steps) else 0, **wanted}
-    live = create(place, wanted, command=command, now=now, identifier=identifier, earlier=earlier, source=source)
+    live = opening.create(
+        place, wanted, command=_command(), now=now, identifier=identifier, earlier=earlier, source=source
+    )
     try:
         if "launch" in wanted:
             joining.announce(place, wanted["launch"], RunId(live.name))
         if earlier is None:
-            run = open_run(place, live)
+            run = opening.open_run(place, live)
         else:
             header = journal.read_header(live)
             run = ActiveRun(
-                place, live, header, resumed=True, next_step=header["first_step"], params=params, about=_about(header)
+                place,
+                live,
+                header,
+                resumed=True,
+                next_step=header["first_step"],
+                params=params,
+                about=opening.about_of(header),
             )
             run.config.merge(params)
-            pin(run, place.git, header)
+            opening.pin(run, place.git, header)
             if not header.get("rank"):
                 say(f"run {earlier.name} goes on at step {header['first_step']}")
     except BaseException:  # a run is there whole or not at all
         journal.remove(live)
         raise
-    if hidden:
-        run.count(redacted=hidden)
     if heard:
         console.begin(run.folder)
     if not wanted.get("parent"):
         run.start_sampling(local_rank=wanted.get("rank", 0))
     return run
-
-
-def open_run(place: Repo, folder: Path, *, shared: bool = False) -> ActiveRun:
-    """Returns the run in a live folder, to write to; shared: several processes write to one journal, a call each."""
-    header = journal.read_header(folder)
-    if not shared:
-        run = ActiveRun(place, folder, header, about=_about(header))
-        pin(run, place.git, header)
-        return run
-    so_far = draft(journal.read(folder))
-    last = so_far.history.steps[-1] + 1 if so_far.history and len(so_far.history.steps) else 0
-    run = ActiveRun(place, folder, header, shared=True, next_step=last)
-    run.config.merge(so_far.params)
-    run.restore(so_far.state)
-    return run
-
-
-def create(
-    place: Repo,
-    wanted: Mapping[str, Any],
-    *,
-    command: list[str],
-    now: float,
-    identifier: str | None = None,
-    earlier: Run | None = None,
-    detached: bool = False,
-    program: str | None = None,
-    source: Repo | None = None,
-) -> Path:
-    """Captures code and environment and makes the live folder of a run; returns the folder.
-
-    detached: no process owns the run; only `git track finish` ends it. program: what the run is of, if it is a
-    command; else it is this process. source: the repository here, if that is another one, to which nothing can be
-    written."""
-    git = place.git
-    code, changes = _capture(place, source)
-    run_id = earlier.id if earlier else _free_id(place, identifier)
-    folder = journal.live_root(git.place.common_dir) / run_id
-    header = {
-        **{key: value for key, value in wanted.items() if value not in (None, [], "")},
-        "format": 1,
-        "id": run_id,
-        "name": (earlier.name if earlier else None) or wanted.get("name") or repo.new_name(),
-        "created": now,
-        "author": place.author,
-        "host": journal.process_identity()["host"],
-        "user": settings.user_name(),
-        "pid": os.getpid(),
-        "command": command,
-        "directory": environment.directory_in((source or place).git.place.work_tree),
-        "code": manifest.code_facts(code),
-        "code_time": git.commit_facts(code.exact)[1] if code.exact and source is None else 0,
-        "process": {"detached": True} if detached else journal.process_identity(),
-        "tip": earlier.oid if earlier else None,
-        "job": job_name(place.git.environ),
-    }
-    if place.detached:
-        header |= {"folder": os.path.abspath(os.curdir)}
-    unlinked = source is not None or place.settings.choice("code", "parent", "none") == "none"
-    if unlinked:
-        header |= {"unlinked": True}
-    try:
-        journal.create(folder, header)
-    except FileExistsError:
-        raise UsageError(
-            f"run '{run_id}' is being recorded already", hint="finish it first, or start a new one"
-        ) from None
-    try:
-        environment.write(git, place.settings, folder, program=program)
-        if unlinked and (changes := changes or capture.patch(git, code)):
-            (folder / "code.patch").write_bytes(changes)
-            share(folder / "code.patch")
-    except BaseException:  # a run is there whole or not at all
-        journal.remove(folder)
-        raise
-    return folder
-
-
-def _about(header: Mapping[str, Any]) -> dict[str, Any]:
-    return {"rank": header["rank"]} if "rank" in header else {}
-
-
-def pin(run: ActiveRun, git: Git, header: Mapping[str, Any]) -> None:
-    """Keeps the run's code from git's gc while it runs."""
-    exact = manifest.read_code(header.get("code")).exact
-    if exact is not None and not header.get("folder"):
-        found = Pin(git, run.id, exact)
-        with contextlib.suppress(RuntimeError):  # no thread is left; the reflog has to do
-            found.start()
-            run.pinning = found
-
-
-def _capture(place: Repo, source: Repo | None) -> tuple[Code, bytes]:
-    """Returns the code of a run, and its uncommitted changes where they cannot be stored beside it."""
-    here = source or place
-    if source is None:
-        code, changes = Code() if place.detached else capture.capture_code(place.git, place.settings), b""
-    else:
-        code, changes = capture.capture_patch(source.git, source.settings, home=place.state_dir)
-    if not here.git.has_executable:
-        _warn_without_git(here, code)
-    elif code.dirty and here.settings.get("dirty") == "warn":
-        _warn_once("dirty", "your uncommitted work is not recorded, only the commit: track.dirty is 'warn'")
-    if code.omitted:
-        listed = ", ".join(left.path for left in code.omitted[:5])
-        more = f" and {len(code.omitted) - 5} more" if len(code.omitted) > 5 else ""
-        _warn_once(f"omitted:{listed}", f"left out of the snapshot of your uncommitted work: {listed}{more}")
-    return code, changes
-
-
-def _warn_without_git(place: Repo, code: Code) -> None:
-    kept = "the commit, and that there is uncommitted work, but not that work" if code.dirty else "the commit"
-    unsigned = "; its commit is not signed" if place.settings.flag("commit.gpgsign") else ""
-    if place.git.place.work_tree:
-        _warn_once("no git", f"git is not installed, or not on PATH: the run records {kept}{unsigned}")
-
-
-def _free_id(place: Repo, identifier: str | None) -> RunId:
-    if identifier is None:
-        return repo.new_id()
-    wanted = as_run_id(identifier)
-    if place.git.resolve(run_ref(wanted)) or (journal.live_root(place.git.place.common_dir) / wanted).exists():
-        say(f"warning: run '{identifier}' exists already and resume was not given; a new id is used")
-        return repo.new_id()
-    return wanted

@@ -267,7 +267,8 @@ def commit(
             raise
         git.update_refs([update])  # what stands in the way may be the lock of packed-refs, which only a deletion needs
     with contextlib.suppress(GittrackError, OSError):  # the run is safe; the next one tries again
-        packs.merge(git)
+        if packs.merge(git):
+            packs.tidy_refs(git)
     return made.oid
 
 

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gittrack import remote, store
+from gittrack import packs, remote, store
 from gittrack.answers import Answer
 from gittrack.codec import record
 from gittrack.errors import DataRefused, GitFailed, GittrackError, RemoteError
@@ -96,6 +96,7 @@ def _take_in(git: Git, commits: Sequence[tuple[RunId, Oid]]) -> Integrated:
                 new[run] = oid
         if new:
             git.update_refs(Update(run_ref(run), oid, None) for run, oid in new.items())
+            packs.tidy_refs(git)
         forwarded, joined, parted = [], [], []
         for run, oid in differing:
             try:
@@ -279,6 +280,7 @@ def _remember(git: Git, name: str, accepted: Mapping[RunId, Oid]) -> None:
     updates = [Update(prefix + run, oid, seen.get(prefix + run)) for run, oid in accepted.items()]
     if updates:
         git.update_refs([update for update in updates if update.new != update.old], durable=False)
+        packs.tidy_refs(git)
 
 
 def pull(git: Git, name: str, *, progress: Progress | None = None) -> Integrated:

@@ -18,7 +18,7 @@ from gittrack import artifacts, ending, leftovers, redact, system, values
 from gittrack.console import console
 from gittrack.errors import GittrackError
 from gittrack.model import Goal, Run
-from gittrack.outcome import how_it_ended
+from gittrack.outcome import MAX_ERROR, how_it_ended
 from gittrack.pins import Pin
 from gittrack.recorder import Recorder, harmless, say
 from gittrack.refname import RunId
@@ -56,6 +56,7 @@ class ActiveRun(Recorder):
             first_schema=random_bits() % (1 << 31) if shared else 0,
             next_step=next_step,
         )
+        self.redacting = header.get("redact") is not False
         self.id = RunId(str(header["id"]))
         self.resumed = resumed
         self.starting_step = next_step
@@ -192,10 +193,9 @@ class ActiveRun(Recorder):
 
     def _params(self, given: Mapping[str, Any]) -> None:
         plain, _ = self._plain(given, "")
-        plain, hidden = redact.params(plain)
-        if hidden:
-            self._counts["redacted"] = self._counts.get("redacted", 0) + hidden
-            self._say_once("redacted", f"{hidden} param(s) that look like secrets are recorded as '***'")
+        if self.redacting:
+            plain, hidden = redact.params(plain)
+            self.hid("params", hidden)
         changed = self.config.merge(plain)
         for path, value in changed:
             self._say_once(
@@ -239,12 +239,15 @@ class ActiveRun(Recorder):
             files = leftovers.home_of(self.folder) / "files"
             for source, target in artifacts.find(Path(path), name):
                 try:
-                    item = artifacts.take(source, target, files)
+                    item, hidden, warning = artifacts.take_checked(source, target, files, redacting=self.redacting)
                 except GittrackError as exc:
                     self._counts["dropped"] = self._counts.get("dropped", 0) + 1
                     for line in exc.lines():
                         say(line)
                     continue
+                self.hid("artifacts", hidden)
+                if warning:
+                    say(f"warning: {warning}")
                 if self._writer:
                     self._writer.unsynced.append(files / item["file"])
                 tags = [aliases] if isinstance(aliases, str) else list(aliases)
@@ -267,6 +270,11 @@ class ActiveRun(Recorder):
         now = time.time()
         self._put(self._event(now, str(title), str(text), self._step, "alert"), what="an alert")
 
+    def keep_secrets(self) -> None:
+        """Records from now on as given, secrets included, and says so in the run."""
+        self.redacting = False
+        self._state(redact=False)
+
     # Ending ---------------------------------------------------------------------------------------------------------
 
     def finish(
@@ -287,6 +295,7 @@ class ActiveRun(Recorder):
             exit_code = int(given) if isinstance(given, int) else None if given is None else 1
             status = status or ("failed" if exit_code else "finished")
             end = {"status": status, "exit_code": exit_code, **end}
+            end["error"] = self._clean(str(end.get("error") or ""), "error")[:MAX_ERROR] or None
             if self._counts:
                 self._note("count", v=self._counts)
             if self._owner:  # how a forked child ends says nothing of the run

@@ -107,7 +107,10 @@ def test_a_process_that_vanishes_leaves_a_crashed_run_that_the_next_command_seal
 
 def test_an_error_is_recorded_in_one_line_and_printed_as_ever(repo: GitRepo) -> None:
     done = end(repo, "raise ValueError('bad\\ndata in ' + 'https://u:hunter2@example.org/x')")
-    assert done.stderr.splitlines()[-1] == "data in https://u:hunter2@example.org/x"
+    assert done.stderr.splitlines()[-2:] == [
+        "data in https://u:hunter2@example.org/x",
+        "gittrack: 1 secret was replaced by *** (in error)",
+    ]
     assert only(repo).facts["error"] == "ValueError: bad data in https://***@example.org/x"
 
 

@@ -33,7 +33,6 @@ TOKEN = "ghp_" + "a1" * 18
         (MemoryError(), {"status": "failed", "error": "MemoryError"}),
         (ValueError("a\n  b\t c"), {"status": "failed", "error": "ValueError: a b c"}),
         (Mute(), {"status": "failed", "error": "Mute"}),
-        (ValueError(f"key {TOKEN}"), {"status": "failed", "error": "ValueError: key ***"}),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -43,6 +42,7 @@ def test_what_was_raised_tells_how_a_run_ended(raised: BaseException | None, out
 
 
 def test_a_long_error_is_cut_and_a_secret_is_not_cut_in_half() -> None:
+    assert describe_error(ValueError, ValueError(f"key {TOKEN}")) == "ValueError: key ***"
     for before in range(440, 500):
         text = describe_error(ValueError, ValueError("x" * before + " " + TOKEN))
         assert len(text) <= 500

@@ -53,6 +53,38 @@ def test_merging_again_and_again_copies_a_run_only_a_few_times(repo: GitRepo) ->
     assert packs.own_packs(git) == sorted(packs.own_packs(git), key=lambda path: path.stat().st_size)
 
 
+def test_many_refs_of_ours_are_packed_and_runs_go_on(repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "MAX_LOOSE", 3)
+    ids = record(repo, {}, {}, {})
+    assert not packs.tidy_refs(opened(repo)), "three are few"
+    ids += record(repo, {})
+    before = repo.git("for-each-ref")
+
+    assert packs.tidy_refs(opened(repo))
+
+    assert repo.git("for-each-ref") == before
+    assert not list(Path(repo.path, ".git", "refs").glob("runs/*"))
+    ids += record(repo, {})
+    repo.track("tag", ids[0], "best")
+    assert sorted(found["id"] for found in listed(repo)) == sorted(ids)
+    assert repo.track("fsck").stderr == "5 run(s) are sound\n"
+
+
+def test_recording_packs_refs_that_became_many(repo: GitRepo) -> None:
+    [first] = record(repo, {})
+    seen = repo.path / ".git" / "refs" / "gittrack" / "origin" / "runs"
+    seen.mkdir(parents=True)
+    tip = repo.git("rev-parse", f"refs/runs/{first}")
+    for number in range(packs.MAX_LOOSE):
+        (seen / f"{first[:-3]}{number:03}").write_text(tip + "\n", encoding="ascii")
+
+    record(repo, *({} for _ in range(packs.MAX_PACKS)))
+
+    assert not list(seen.glob("*"))
+    assert len(repo.git("for-each-ref", "refs/gittrack/origin").splitlines()) == packs.MAX_LOOSE
+    assert len(repo.git("for-each-ref", "refs/runs").splitlines()) == packs.MAX_PACKS + 1
+
+
 def test_a_large_merged_pack_is_given_to_git(repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packs, "RELEASE_BYTES", 0)
     monkeypatch.setattr(packs, "MAX_PACKS", 2)

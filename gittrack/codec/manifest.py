@@ -16,7 +16,7 @@ MAX_OMITTED = 1000
 RUN_KEYS = (
     "format id name status created ended duration author host user pid command directory folder exit_code signal error "
     "project entity job_type job launch group parent tags notes code seeds processes resumed dropped corrupt rounded "
-    "redacted"
+    "redacted redact"
 ).split()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gittrack import joining, journal, repo, start
+from gittrack import joining, journal, opening, repo
 from gittrack.codec import yaml12
 from gittrack.commands import common
 from gittrack.commands.tag import check_tag
@@ -23,6 +23,7 @@ from gittrack.tracker import ActiveRun
 @click.option("--tag", "tags", multiple=True, help="A tag.")
 @click.option("--file", "files", multiple=True, metavar="PATH", help="A file or folder to keep.")
 @click.option("--note", help="A note.")
+@click.option("--no-redact", is_flag=True, help="Record secrets in these as they are.")
 def command(
     which: str | None,
     params: tuple[str, ...],
@@ -31,6 +32,7 @@ def command(
     tags: tuple[str, ...],
     files: tuple[str, ...],
     note: str | None,
+    no_redact: bool,
 ) -> None:
     """Add params, metrics, tags and files to an open run."""
     if not (params or metrics or tags or files or note):
@@ -42,6 +44,8 @@ def command(
         if not Path(file).exists():
             raise NotFound(f"there is no file '{file}'")
     run = open_current(repo.open_repo(), which)
+    if no_redact and run.redacting:
+        run.keep_secrets()
     if given:
         run.log_params(given)
     if values:
@@ -90,4 +94,4 @@ def open_current(place: repo.Repo, which: str | None) -> ActiveRun:
         raise NotFound(
             f"run '{wanted}' is not open", cause="it has ended", hint="`git track start` opens a new one"
         ) from None
-    return start.open_run(place, folder, shared=True)
+    return opening.open_run(place, folder, shared=True)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gittrack import index, output, query, repo
+from gittrack import index, output, query, redact, repo
 from gittrack.errors import GittrackError, NotARepository
 from gittrack.git import Ref
 from gittrack.model import Run
@@ -77,6 +77,8 @@ def _recover(place: Repo) -> None:
 
     for run in seal.recover(place.git, now=time.time(), sign=place.sign):
         output.warn(f"recovered run {run.name} ({run.id}): its process died; status {run.status}, {run.points} points")
+        if run.redacted:
+            output.warn(f"gittrack: {redact.told(run.redacted)}")
 
 
 def tell_parted(parted: Sequence[tuple[RunId, Oid]]) -> None:
@@ -227,7 +229,6 @@ def json_option(function: F) -> F:
 
 def assignments(words: Sequence[str]) -> dict[str, Any]:
     """Returns `k=v` words as a nested mapping; values are read as YAML 1.2 scalars. Raises UsageError."""
-    from gittrack.codec import yaml12
     from gittrack.errors import UsageError
 
     found: dict[str, Any] = {}
@@ -235,5 +236,12 @@ def assignments(words: Sequence[str]) -> dict[str, Any]:
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise UsageError(f"'{word}' is no param", hint="write it as name=value")
-        found[name] = yaml12.resolve(value)
+        found[name] = param_value(name, value)
     return found
+
+
+def param_value(name: str, text: str) -> Any:
+    """Returns a param's value, read as a YAML 1.2 scalar; a password of digits stays the text that it is."""
+    from gittrack.codec import yaml12
+
+    return text if redact.is_secret(name, text) else yaml12.resolve(text)

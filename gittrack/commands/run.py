@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from gittrack import child, elsewhere, joining, output, printed, redact, repo, start
-from gittrack.codec import metricfile, yaml12
+from gittrack import child, elsewhere, joining, opening, output, printed, repo
+from gittrack.codec import metricfile
 from gittrack.commands import common
 from gittrack.commands.tag import check_tag
 from gittrack.errors import DataRefused, GittrackError, NotARepository, UsageError
@@ -39,6 +39,7 @@ class NotRecorded(GittrackError):
 @click.option("--tag", "tags", multiple=True, help="A tag.")
 @click.option("--group", help="The group the run belongs to.")
 @click.option("-m", "--note", help="A note.")
+@click.option("--no-redact", is_flag=True, help="Record secrets as they are, in output, command and params.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] CMD...")
 def command(
     params: tuple[str, ...],
@@ -48,6 +49,7 @@ def command(
     tags: tuple[str, ...],
     group: str | None,
     note: str | None,
+    no_redact: bool,
     command: tuple[str, ...],
 ) -> int:
     """Run a command and record it.
@@ -56,7 +58,8 @@ def command(
     options. The command's exit code is passed on; 125 is an error of ours, 126 and 127 mean that the command
     could not be started."""
     given = _params(command, params)
-    wanted = {"name": name, "tags": [check_tag(tag) for tag in tags], "group": group, "notes": note}
+    wanted: dict[str, Any] = {"name": name, "tags": [check_tag(tag) for tag in tags], "group": group, "notes": note}
+    wanted["redact"] = False if no_redact else None
     try:
         run = _begin_somewhere(wanted, command)
     except GittrackError as exc:
@@ -102,22 +105,23 @@ def begin(
     environ = place.git.environ
     outer = environ.get(joining.RUN_VARIABLE)
     wanted = {**wanted, "parent": outer or None}
-    clean, hidden = redact.command(command)
     program = shutil.which(command[0]) or command[0] if command else None
-    now = time.time()
-    folder = start.create(place, wanted, command=clean, now=now, detached=detached, program=program, source=source)
-    run = start.open_run(place, folder, shared=detached)
-    run.count(redacted=hidden) if hidden else None
-    return run
+    words, now = list(command), time.time()
+    folder = opening.create(place, wanted, command=words, now=now, detached=detached, program=program, source=source)
+    return opening.open_run(place, folder, shared=detached)
 
 
 def _params(command: tuple[str, ...], params: tuple[str, ...]) -> dict[str, Any]:
     """Returns the command's long options with `-p` over them, values read as YAML scalars."""
 
-    def value_of(text: Any) -> Any:
-        return [yaml12.resolve(item) for item in text] if isinstance(text, list) else yaml12.resolve(text)
+    def value_of(key: str, text: Any) -> Any:
+        return (
+            [common.param_value(key, item) for item in text]
+            if isinstance(text, list)
+            else common.param_value(key, text)
+        )
 
-    return {key: value_of(value) for key, value in child.options_of(command).items()} | common.assignments(params)
+    return {key: value_of(key, value) for key, value in child.options_of(command).items()} | common.assignments(params)
 
 
 def _record(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from gittrack import output, repo
@@ -9,8 +11,8 @@ from gittrack.commands import common
 from gittrack.commands.run import begin
 from gittrack.commands.tag import check_tag
 from gittrack.journal import read_header
+from gittrack.opening import pin
 from gittrack.shared import make_folder, share
-from gittrack.start import pin
 
 
 @click.command("start")
@@ -19,8 +21,14 @@ from gittrack.start import pin
 @click.option("--tag", "tags", multiple=True, help="A tag.")
 @click.option("--group", help="The group the run belongs to.")
 @click.option("-m", "--note", help="A note.")
+@click.option("--no-redact", is_flag=True, help="Record secrets as they are.")
 def command(
-    params: tuple[str, ...], name: str | None, tags: tuple[str, ...], group: str | None, note: str | None
+    params: tuple[str, ...],
+    name: str | None,
+    tags: tuple[str, ...],
+    group: str | None,
+    note: str | None,
+    no_redact: bool,
 ) -> None:
     """Start a run for a script to add to, and print its id.
 
@@ -28,7 +36,8 @@ def command(
     gittrack.init() writes into it too."""
     place = repo.open_repo()
     given = common.assignments(params)
-    wanted = {"name": name, "tags": [check_tag(tag) for tag in tags], "group": group, "notes": note}
+    wanted: dict[str, Any] = {"name": name, "tags": [check_tag(tag) for tag in tags], "group": group, "notes": note}
+    wanted["redact"] = False if no_redact else None
     run = begin(place, wanted, (), detached=True)
     if given:
         run.log_params(given)

@@ -7,7 +7,7 @@ from collections import Counter
 
 import click
 
-from gittrack import forms, journal, output, repo, seal, store
+from gittrack import forms, journal, output, redact, repo, seal, store
 from gittrack.commands import common
 from gittrack.errors import NotFound, UsageError
 from gittrack.model import Run
@@ -57,6 +57,10 @@ def check_tag(tag: str) -> str:
 
 def change(place: repo.Repo, run: Run, changes: dict[str, object]) -> None:
     """Adds an edit to a run, whether it has a commit yet or not."""
+    if place.settings.switch("redact"):
+        changes, hidden = redact.edit(changes)
+        if hidden:
+            output.warn(f"gittrack: {redact.told({'this edit': hidden})}")
     now, random = time.time(), repo.random_bits()
     if run.oid is None:
         folder = journal.live_root(place.git.place.common_dir) / run.id

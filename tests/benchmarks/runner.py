@@ -41,6 +41,7 @@ class Command:
     words: tuple[str, ...]
     cwd: Path
     env: Mapping[str, str]
+    before: tuple[str, ...] = ()  # what has to be done each time before, and is not timed
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ class Bench:
 
 def run_once(command: Command) -> float:
     """Returns the seconds of one whole process."""
+    if command.before:
+        subprocess.run(command.before, cwd=command.cwd, env=command.env, capture_output=True, check=True)
     program = shutil.which(command.words[0], path=command.env["PATH"]) or command.words[0]
     words = [program, *command.words[1:]]
     began = time.perf_counter()

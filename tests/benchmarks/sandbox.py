@@ -35,13 +35,13 @@ class Sandbox:
     root: Path
     env: Mapping[str, str]
 
-    def repository(self, name: str) -> Path:
-        """Returns a new repository with one commit of a small project."""
+    def repository(self, name: str, *, folders: int = FOLDERS, files: int = FILES) -> Path:
+        """Returns a new repository with one commit of a project, by default a small one."""
         folder = self.root / name
-        for place in range(FOLDERS):
+        for place in range(folders):
             package = folder / "src" / f"part{place}"
             package.mkdir(parents=True)
-            for number in range(FILES):
+            for number in range(files):
                 (package / f"module{number}.py").write_text(f"VALUE = {place * number}\n" * 40)
         (folder / ".gitignore").write_text(IGNORED)
         (folder / "out").mkdir()

@@ -67,20 +67,21 @@ TOOLS = (
         "gittrack",
         kind="ours",
         module="gittrack",
-        takes="import log steps finish loop kill",
+        takes="import begin log steps million finish loop growth guest kill",
         listing="git track ls",
     ),
     Tool(
         "wandb",
         "wandb",
         module="wandb",
+        takes="import begin log steps loop",
         env={"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"},
     ),
     Tool(
         "trackio",
         "trackio",
         module="trackio",
-        takes="import log steps loop kill",
+        takes="import begin log steps million loop growth kill",
         env={"TRACKIO_DIR": "{out}/trackio", "HF_HUB_OFFLINE": "1"},
         listing="trackio list runs --project bench",
     ),
@@ -88,7 +89,7 @@ TOOLS = (
         "mlflow",
         "mlflow",
         module="mlflow",
-        takes="import log steps loop kill",
+        takes="import begin log steps loop growth kill",
         env={
             "MLFLOW_TRACKING_URI": "sqlite:///{out}/mlflow.db",
             "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -96,7 +97,7 @@ TOOLS = (
         },
         listing="mlflow runs list --experiment-id 1",
     ),
-    Tool("sacred", "sacred", module="sacred", takes="import log steps loop kill"),
+    Tool("sacred", "sacred", module="sacred", takes="import begin log steps million loop kill"),
     Tool("tensorboardX", "tensorboardx", module="tensorboardX", takes="import log steps kill"),
     Tool("aim", "aim", module="aim", listing="aim runs --repo {out} ls"),
     Tool(
@@ -109,10 +110,13 @@ TOOLS = (
         setup=("dvc init -q", "git add .", "git commit -qm dvc"),
         listing="dvc exp show --no-pager",
     ),
+    Tool("git status", "gitstatus", kind="floor", takes="begin"),
+    Tool("git status, update-index, write-tree", "gitsnapshot", kind="floor", takes="begin"),
     Tool("os.write, packed", "packed", kind="floor", takes="log kill"),
-    Tool("JSON lines", "jsonl", kind="floor", takes="log steps kill"),
+    Tool("JSON lines", "jsonl", kind="floor", takes="log steps million kill"),
     Tool("JSON lines, buffered", "buffered", kind="floor", takes="log kill"),
     Tool("sqlite, one transaction", "sqlite", kind="floor", takes="steps"),
+    Tool("the loop alone", "nothing", kind="floor", takes="million"),
 )
 
 

@@ -106,12 +106,13 @@ def test_a_file_goes_to_a_pipe_as_it_is(repo: GitRepo) -> None:
 
 
 def test_a_text_file_is_escaped_on_a_terminal_only(repo: GitRepo) -> None:
-    repo.track("run", "--name", "x", "--", "printf", "\\033[31mred\\033[m\\n\\tb\\r\\n")
+    (repo.path.parent / "colours.txt").write_bytes(b"\x1b[31mred\x1b[m\n\tb\r\n")
+    repo.track("run", "--name", "x", "--artifact", "../colours.txt", "--", "true")
 
-    _, on_terminal = on_a_terminal(["git", "track", "show", "x:output.log"], cwd=repo.path)
+    _, on_terminal = on_a_terminal(["git", "track", "show", "x:artifacts/colours.txt"], cwd=repo.path)
 
     assert on_terminal == b"\\x1b[31mred\\x1b[m\r\n\tb\r\n"
-    assert "\x1b[31m" in repo.track("show", "x:output.log").stdout
+    assert "\x1b[31m" in repo.track("show", "x:artifacts/colours.txt").stdout
 
 
 def test_a_folder_is_listed_and_what_is_not_there_is_an_error(repo: GitRepo) -> None:

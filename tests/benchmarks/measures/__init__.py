@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from measures import finish, imports, kill, log, loop, ls, steps
+from measures import begin, finish, growth, guest, imports, kill, log, loop, ls, million, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 ALL: dict[str, Callable[[Bench], Table]] = {
     "import": imports.measure,
+    "begin": begin.measure,
     "log": log.measure,
     "steps": steps.measure,
+    "million": million.measure,
     "finish": finish.measure,
     "loop": loop.measure,
+    "growth": growth.measure,
     "ls": ls.measure,
+    "guest": guest.measure,
     "kill": kill.measure,
 }

@@ -18,7 +18,8 @@ class Mlflow:
 
     def record(self, params: Mapping[str, float], body: Callable[[Live], None]) -> None:
         with self.mlflow.start_run():
-            self.mlflow.log_params(dict(params))
+            if params:
+                self.mlflow.log_params(dict(params))
             body(Live(self.mlflow.log_metrics, lambda path: self.mlflow.log_artifact(str(path))))
 
     def read(self) -> Found:

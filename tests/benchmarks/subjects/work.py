@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
+import random
+import resource
+import signal
 import time
 from array import array
 from pathlib import Path
@@ -48,6 +52,25 @@ def prepare(subject: Subject) -> dict[str, Any]:
     """Records one empty run, so that nobody is charged for making the store."""
     subject.record({}, lambda _live: None)
     return {}
+
+
+def begin(subject: Subject, *, rounds: int, edited: list[str], limit_s: float) -> dict[str, Any]:
+    """Times from before `init()` until the run is there; each time the files that are named have another content."""
+    laps: list[float] = []
+    began = 0.0
+    stop = time.monotonic() + limit_s
+
+    def body(_live: Live) -> None:
+        laps.append(time.perf_counter() - began)
+
+    for _ in range(rounds):
+        for path in edited:
+            Path(path).write_text(os.urandom(400).hex())
+        began = time.perf_counter()
+        subject.record({}, body)
+        if time.monotonic() > stop:
+            break
+    return {"laps": laps}
 
 
 def log(subject: Subject, *, calls: int, limit_s: float) -> dict[str, Any]:
@@ -118,6 +141,50 @@ def steps(subject: Subject, *, count: int, limit_s: float) -> dict[str, Any]:
     }
 
 
+def million(subject: Subject, *, calls: int, metrics: int, single: bool) -> dict[str, Any]:
+    """Logs a long curve with noise, `single`: in numbers of single precision; and says what memory that took."""
+    began = time.perf_counter()
+    subject.record(PARAMS, lambda live: log_curve(live, calls=calls, metrics=metrics, single=single))
+    return {"record_s": time.perf_counter() - began, "peak_bytes": peak_bytes()}
+
+
+def abandon(subject: Subject, *, calls: int, metrics: int, single: bool) -> dict[str, Any]:
+    """Logs the same, and dies of kill -9 before the run ends."""
+
+    def body(live: Live) -> None:
+        log_curve(live, calls=calls, metrics=metrics, single=single)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    subject.record({"killed": 1}, body)
+    return {}
+
+
+def log_curve(live: Live, *, calls: int, metrics: int, single: bool) -> None:
+    """Logs a loss that falls, with noise of one fiftieth of its height, as a training does."""
+    noise = random.Random(1).random
+    cell = array("f" if single else "d", [0.0])
+    names = list(METRICS)[:metrics]
+    write = live.log
+    for step in range(calls):
+        loss = 0.1 + 2 * math.exp(-5 * step / calls)
+        row = {}
+        for name in names:
+            cell[0] = loss + 0.04 * noise()
+            row[name] = cell[0]
+        write(row, step=step)
+
+
+def peak_bytes() -> int:
+    """Returns the most memory that this process ever held.
+
+    From /proc, because `ru_maxrss` begins with what the process held that started this one."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def finish(subject: Subject, *, rounds: int, count: int) -> dict[str, Any]:
     """Times the end of a run alone, in turns with what git and the disk need for as much."""
     floor = GitFloor(Path("out") / "floor.git")
@@ -170,11 +237,11 @@ def loop(subject: Subject, *, runs: int, limit_s: float) -> dict[str, Any]:
             live.log_artifact(artifact)
 
     began = time.perf_counter()
-    done = 0
-    while done < runs and time.perf_counter() - began < limit_s:
-        subject.record({**PARAMS, "run": done}, body)
-        done += 1
-    return {"done": done, "seconds": time.perf_counter() - began}
+    ends: list[float] = []
+    while len(ends) < runs and time.perf_counter() - began < limit_s:
+        subject.record({**PARAMS, "run": len(ends)}, body)
+        ends.append(time.perf_counter() - began)
+    return {"done": len(ends), "seconds": time.perf_counter() - began, "ends": ends}
 
 
 def kill(subject: Subject, *, ledger: str, pause_s: float, calls: int) -> dict[str, Any]:
@@ -210,8 +277,11 @@ def same(stored: float | None, logged: float) -> bool:
 
 VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "prepare": prepare,
+    "begin": begin,
     "log": log,
     "steps": steps,
+    "million": million,
+    "abandon": abandon,
     "finish": finish,
     "loop": loop,
     "kill": kill,
