@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -41,14 +41,25 @@ class HangingDisk:
 
     path: Path
     server: subprocess.Popen[bytes]
+    idle: list[str] = field(default_factory=list)  # the system call in which the server waits for work
 
     def stop(self) -> None:
-        """From now on nothing on this disk answers: a call waits until `go_on`, or until its process is killed."""
-        self.server.send_signal(signal.SIGSTOP)
-        state, end = "", time.monotonic() + 10
-        while state != "T" and time.monotonic() < end:
-            state = Path(f"/proc/{self.server.pid}/stat").read_text("ascii").rpartition(")")[2].split()[0]
-        assert state == "T"
+        """From now on nothing on this disk answers: a call waits until `go_on`, or until its process is killed.
+
+        The server is stopped while it waits for work: the kernel lets nobody die whose call it has begun."""
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            self.server.send_signal(signal.SIGSTOP)
+            while self._of_server("stat").rpartition(")")[2].split()[0] != "T":
+                time.sleep(0.0005)
+            if self._of_server("syscall").split()[:2] == self.idle:
+                return
+            self.go_on()
+            time.sleep(0.002)
+        raise AssertionError("this disk is never idle")
+
+    def _of_server(self, what: str) -> str:
+        return Path(f"/proc/{self.server.pid}/{what}").read_text("ascii")
 
     def go_on(self) -> None:
         """Lets everything that waits go on."""
@@ -77,6 +88,9 @@ def hanging_disk(tmp_path: Path) -> Iterator[HangingDisk]:
         assert target.is_mount()
         (target / "first").touch()  # from its first close() on, the kernel knows that there is no flush
         (target / "first").unlink()
+        while disk._of_server("wchan") != "fuse_dev_do_read":
+            time.sleep(0.001)
+        disk.idle.extend(disk._of_server("syscall").split()[:2])
         yield disk
     finally:
         disk.go_on()
