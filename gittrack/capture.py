@@ -38,10 +38,13 @@ SECRET_FILES = (
     "id_ed25519* .netrc _netrc .pgpass .pypirc .npmrc .htpasswd .git-credentials .dockercfg credentials "
     "credentials.* *credentials.json secret secrets secret.* secrets.* *.secret *.secrets service-account*.json "
     "service_account*.json *serviceaccount*.json client_secret*.json kubeconfig *.kubeconfig .vault-token *.asc "
-    "*.gpg token token.txt *.token api_key* apikey*"
+    "*.gpg token token.txt *.token api_key* apikey* password passwords passwd password.txt passwords.* .vault_pass* "
+    ".vault_password* *.p8 *.pkcs12 *.keytab *.ovpn *.agekey *.tfvars *.tfstate .terraformrc .my.cnf .s3cfg .boto "
+    "rclone.conf kaggle.json .databrickscfg .comet.config .modal.toml .dockerconfigjson cookies.txt wallet.dat "
+    ".bash_history .zsh_history .python_history"
 ).split()
 _NOT_SECRET = (".env.example .env.sample .env.template .env.dist *.pub").split()
-_SECRET_FOLDERS = frozenset({".ssh", ".aws", ".gnupg", ".kube", ".azure", ".docker", ".config/gcloud"})
+_SECRET_FOLDERS = frozenset({".ssh", ".aws", ".gnupg", ".kube", ".azure", ".docker", "gcloud", ".kaggle"})
 
 
 def read_status(git: Git) -> Status:

@@ -11,20 +11,20 @@ from typing import Any
 
 from gittrack import secretnames, secretwords, shapes
 from gittrack.secretnames import is_secret
-from gittrack.shapes import Span
+from gittrack.shapes import Span, lazy
 
 __all__ = ["REDACTED", "address", "command", "first", "is_secret", "params", "path", "raw", "text"]
 
 REDACTED = "***"
 _MARK = REDACTED.encode()
 _SHORTEST = 8
-_LONG_WORD = re.compile(r"[\w.~+/=$%@:-]{14}")
-_ADDRESS = re.compile(rb"(?<=://)(?!\*\*\*@)[^/?#\s\"'`<>\\]{1,2000}@")
-_PLAIN_USER = re.compile(rb"[\w.-]{1,64}@")
-_WEB = re.compile(rb"(?:https?|[\w.-]{1,20}\+https?|wss?)$", re.IGNORECASE)
-_IDENTIFIER = re.compile(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
-_GROUP = re.compile(r"(?:^|[_.-])(?:secrets|credentials|creds|passwords|api_?keys|access_?keys)$", re.IGNORECASE)
-_PLACEHOLDER = re.compile(
+_LONG_WORD = lazy(r"[\w.~+/=$%@:-]{14}")
+_USER_AND_PASSWORD = lazy(rb"://(?!\*\*\*@)([^/?#\s\"'`<>\\:]{0,500}+:[^/?#\s\"'`<>\\]{0,2000})@(?!sha256:)")
+_USER = lazy(rb"://(?!\*\*\*@|git@)([^/?#\s\"'`<>\\:]{1,500})@")
+_WEB = lazy(rb"(?:https?|[\w.-]{1,20}\+https?|wss?)$", re.IGNORECASE)
+_IDENTIFIER = lazy(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_GROUP = lazy(r"(?:^|[_.-])(?:secrets|credentials|creds|passwords|api_?keys|access_?keys)$", re.IGNORECASE)
+_PLACEHOLDER = lazy(
     rb"(?:[^:]*:)?(?:\W*(?:user(?:name)?|pass(?:word|wd)?|pw|pwd|secret|token|xxx+|changeme|example|my|your|the)?\W*){1,4}|"
     rb".*[{}$<>%(\[].*",
     re.IGNORECASE,
@@ -35,7 +35,8 @@ def raw(data: bytes, *, names: bool = True) -> tuple[bytes, int]:
     """Returns bytes of a text with the secrets in them replaced, and how many there were.
 
     names: look also for what is secret by the name it stands under; a list of packages has too many such names."""
-    found = _merged([*_find(data), *(_by_name(data) if names else ())])
+    spans = [*_find(data), *(_by_name(data) if names else ())]
+    found = [(start, end) for start, end in _merged(spans) if data[start:end] != _MARK]
     if not found:
         return data, 0
     parts, at = [], 0
@@ -69,13 +70,11 @@ def _merged(spans: list[Span]) -> list[tuple[int, int]]:
 
 def _addresses(data: bytes) -> Iterator[Span]:
     """Yields user and password of addresses; `git@` and the user of a database without a password are no secrets."""
-    for found in _ADDRESS.finditer(data):
-        user = found[0]
-        if user == b"git@" or data.startswith(b"sha256:", found.end()):
-            continue
-        if _PLAIN_USER.fullmatch(user) and not _WEB.search(data[max(0, found.start() - 30) : found.start() - 3]):
-            continue
-        yield Span(found.start(), found.end() - 1, "a password in an address")
+    what = "a password in an address"
+    yield from (Span(*found.span(1), what) for found in _USER_AND_PASSWORD.finditer(data))
+    for found in _USER.finditer(data):
+        if _WEB.search(data[max(0, found.start() - 30) : found.start()]):  # there a user alone is often a token
+            yield Span(*found.span(1), what)
 
 
 def text(value: str) -> tuple[str, int]:
@@ -138,7 +137,7 @@ def command(argv: Iterable[str]) -> tuple[list[str], int]:
     count = 0
     for number, word in enumerate(words):
         at = starts.get(number)
-        clean, more = text(word) if at is None else (word[:at] + REDACTED, 1)
+        clean, more = text(word) if at is None else (word[:at] + REDACTED, int(word[at:] != REDACTED))
         found.append(clean)
         count += more
     return found, count

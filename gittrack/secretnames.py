@@ -11,13 +11,13 @@ import functools
 import re
 from collections.abc import Iterator
 
-from gittrack.shapes import Span
+from gittrack.shapes import Span, lazy
 
 _MIN_TOKEN = 8
 _SHORTEST = 4
 _LONG = 20
 _VENDORS = (
-    "openai|anthropic|claude|wandb|hf|hugging_?face|azure|aws|gcp|google|gemini|cohere|mistral|groq|comet|neptune|"
+    "open_?ai|anthropic|claude|wandb|hf|hugging_?face|azure|aws|gcp|google|gemini|cohere|mistral|groq|comet|neptune|"
     "pinecone|replicate|together|deepseek|stripe|twilio|sendgrid|mailgun|datadog|dd|new_?relic|sentry|serpapi|serper|"
     "tavily|exa|langchain|langsmith|langfuse|elevenlabs|deepgram|assemblyai|perplexity|fireworks|openrouter|xai|nvidia|"
     "ngc|kaggle|roboflow|clearml|dagshub|mlflow|supabase|algolia|cloudflare|github|gitlab|slack|discord|telegram|"
@@ -26,7 +26,7 @@ _VENDORS = (
     "pypi|docker|shopify|paypal|square|plaid|coinbase|binance|kraken|alpaca|oanda|finnhub|quandl|weather|maps?|mapbox"
 )
 # Whatever stands under these names is a secret …
-_STRONG = re.compile(
+_STRONG = lazy(
     r"(?:passw(?:or)?d|passphrase|passcode|api_?key|api_?secret|api_?token|access_?token|auth_?token|refresh_?token|"
     r"csrf_?token|xsrf_?token|csrfmiddlewaretoken|bot_?token|secret_?key(?:_?base)?|private_?key|access_?key|"
     r"client_?secret|app_?secret|connection_?secret|sessid|sessionid|connect_sid|pgpass)$"
@@ -38,12 +38,12 @@ _STRONG = re.compile(
     r"shared_?access_?signature|recovery_?key|unseal_?key|seed_?phrase|mnemonic|root_?key|admin_?key|storepass|keypass|"
     rf"amz_signature|goog_signature|amz_security_token|(?:{_VENDORS})_?key)$"
 )
-_PASSWORD = re.compile(r"(?:passw(?:or)?d|passphrase|passcode|(?:^|_)(?:pw|pwd|pass))$")
+_PASSWORD = lazy(r"(?:passw(?:or)?d|passphrase|passcode|(?:^|_)(?:pw|pwd|pass))$")
 # … and under these only what is long enough for one, and no word of a tokenizer: `<|endoftext|>` is none.
-_WEAK = re.compile(r"(?:^|_)(?:token|credentials?|creds|pat|jwt|sas|cookie|passwords|secrets|api_?keys|access_?keys)$")
+_WEAK = lazy(r"(?:^|_)(?:token|credentials?|creds|pat|jwt|sas|cookie|passwords|secrets|api_?keys|access_?keys)$")
 # Under these, what looks random.
-_MAYBE = re.compile(r"(?:^|_)(?:auth|pass|session_?id|sid|login)$")
-_NOT = re.compile(  # of a tokenizer or a vocabulary
+_MAYBE = lazy(r"(?:^|_)(?:auth|pass|session_?id|sid|login)$")
+_NOT = lazy(  # of a tokenizer or a vocabulary
     r"(?:^|_)(?:pad|eos|bos|cls|sep|mask|unk|num|n|max|min|image|img|audio|video|vision|speech|special|additional|start|"
     r"end|next|first|last|prev|add|added|decoder|forced|suppress|stop|new|per|total|prefix|suffix|middle|fim|boi|eoi|"
     r"boa|eoa|think|tool|call|prompt|trigger|placeholder|class|register|query|task|lang|language|word|sub|subword|char|"
@@ -51,15 +51,15 @@ _NOT = re.compile(  # of a tokenizer or a vocabulary
     r"separator|turn|answer|question|response|begin|context|doc|document|global|local|memory|latent|motion|action|"
     r"state|reward|text|patch|mode|domain|style|speaker|sos|oov|of|this|each|by|the|a)_tokens?$"
 )
-_QUALIFIED = re.compile(
+_QUALIFIED = lazy(
     r"^(?:use|has|is|requires?|needs?|no|with|num|n|max|min|len|count|total|avg|mean|save|show|enable|disable|allow|skip|"
     r"ask|forgot|reset|change|invalid|wrong|missing|empty|incorrect|bad|expired)_"
 )
-_SUFFIX = re.compile(
+_SUFFIX = lazy(
     r"_?(?:[0-9]{1,3}|prod|production|dev|development|staging|live|old|new|primary|secondary|b64|base64|value|plaintext)$"
 )
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_NUMBER = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?", re.IGNORECASE)
+_CAMEL = lazy(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_NUMBER = lazy(r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?", re.IGNORECASE)
 _WORD = frozenset(
     (
         "true false yes no on off none null nan inf auto default required optional string str text prompt enabled "
@@ -67,20 +67,28 @@ _WORD = frozenset(
         "is was the for and must may changeme changed password passwd secret token key file env bytes int float bool"
     ).split()
 )
-_REFERENCE = re.compile(
+_REFERENCE = lazy(
     r"[*.]+|[xX•-]{3,}|<.*>|\[.*\]|\$\{?\{?[^}]*\}{0,2}|\{.*\}|%\(?\w*\)?s?|\$\(.*\)|(?:os\.)?(?:environ|getenv|getpass)\b.*|"
     r"(?:env|vault|op|secret|ref|file|keyring|ssm|arn|oc\.env|oc\.decode)[:.].*|(?:\||<\|).*(?:\||\|>)",
     re.DOTALL,
 )
-_PATH = re.compile(
+_PATH = lazy(
     r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\][\w. -]+){1,20}[/\\]?|[\w-]+\.(?:json|ya?ml|toml|txt|pem|key|pub|env|ini|cfg)"
 )
-_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_UUID = lazy(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+
+
+_NAME_STEMS = (
+    "pass pw secret token key auth cred cookie sess sid bearer jwt sas mnemonic phrase signature pat login".split()
+)
 
 
 @functools.lru_cache(maxsize=4096)
 def _kind(name: str) -> str:
     """Returns what a name says: `password`, `strong`, `weak`, `maybe`, or nothing."""
+    low = name.lower()
+    if not any(stem in low for stem in _NAME_STEMS):
+        return ""
     words = re.sub(r"[^a-z0-9]+", "_", _CAMEL.sub("_", name[-200:]).lower()).strip("_")
     for found in (words, _SUFFIX.sub("", words)):
         if not found or _NOT.search(found):
@@ -101,10 +109,12 @@ def _kind(name: str) -> str:
 
 def _is_reference(value: str) -> bool:
     """Tells whether a value only says where the secret is, or that there is none."""
-    if value.lower().strip(".!?") in _WORD or _REFERENCE.fullmatch(value):
+    if value.lower().strip(".!?()[];") in _WORD or _REFERENCE.fullmatch(value):
         return True
     if re.fullmatch(r"[A-Za-z_][A-Za-z_.]*", value) and ("_" in value or "." in value) and _kind(value):
         return True  # `args.password`, `WANDB_API_KEY`
+    if re.fullmatch(r"[A-Za-z0-9+/]{40}", value):
+        return False  # a key of AWS may have slashes
     return bool(_PATH.fullmatch(value)) and not any(map(_is_random, re.split(r"[/\\]", value)))
 
 
@@ -136,7 +146,7 @@ def is_secret(name: str, value: str) -> bool:
 _STEMS = (
     b"pass pwd pw secret token key auth cred cookie sess sid bearer jwt sas mnemonic phrase signature pat creds".split()
 )
-_ASSIGNED = re.compile(
+_ASSIGNED = lazy(
     rb"(?:pass|pwd|pw|secret|token|key|auth|cred|cookie|sess|sid|bearer|jwt|sas|mnemonic|phrase|signature|pat)"
     rb"[a-z0-9_-]{0,20}+(?: provided)?"
     rb"(?:\\{0,3}[\"'`]|[\])]|&quot;){0,4}+[ \t]{0,8}+"
@@ -146,15 +156,13 @@ _ASSIGNED = re.compile(
     rb"(?=[^\s]{4})"
 )
 _NAME_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
-_NAME = re.compile(rb"[A-Za-z0-9_.-]{1,60}")
-_ESCAPE = re.compile(rb"[\[;][0-9]{0,3}m|\\[nrt]")  # the end of a colour, or of a line in JSON
-_TWO_WORDS = re.compile(
-    rb"(?:api|access|secret|private|auth|client|account|storage|subscription|license|master|session)$"
-)
-_SCHEME = re.compile(rb"(?:bearer|basic|token|digest|negotiate|apikey|bot|key|aws4-hmac-sha256)[ \t]+", re.IGNORECASE)
-_OPEN = re.compile(rb"(?:[rubf]{1,2}(?=[\"'\\]))?(\\{0,3}[\"'`]|&quot;)", re.IGNORECASE)
-_BARE = re.compile(rb"[^\s\"'`,;<>&|)}\]\\]{1,4000}")
-_LINE = re.compile(rb"[^\r\n\"']{1,4000}")
+_NAME = lazy(rb"[A-Za-z0-9_.-]{1,60}")
+_ESCAPE = lazy(rb"[\[;][0-9]{0,3}m|\\[nrt]")  # the end of a colour, or of a line in JSON
+_TWO_WORDS = lazy(rb"(?:api|access|secret|private|auth|client|account|storage|subscription|license|master|session)$")
+_SCHEME = lazy(rb"(?:bearer|basic|token|digest|negotiate|apikey|bot|key|aws4-hmac-sha256)[ \t]+", re.IGNORECASE)
+_OPEN = lazy(rb"(?:[rubf]{1,2}(?=[\"'\\]))?(\\{0,3}[\"'`]|&quot;)", re.IGNORECASE)
+_BARE = lazy(rb"[^\s\"'`,;<>&|)}\]\\]{1,4000}")
+_LINE = lazy(rb"[^\r\n\"']{1,4000}")
 _MAX_VALUE = 4000
 
 
@@ -174,34 +182,34 @@ def find(data: bytes) -> Iterator[Span]:
         yield from (Span(*found.span(1), "a password") for found in _BASIC.finditer(data) if _is_pair(found[1]))
 
 
-_QUERY = re.compile(
+_QUERY = lazy(
     rb"[?&](?:amp;)?(?:sig|signature|key|token|code|x-amz-credential|awsaccesskeyid|googleaccessid|[a-z_-]{0,30}(?:token|"
     rb"signature|secret|password|passwd|api_?key))=(?!\*\*\*)([a-z0-9%+/=._~-]{8,4000}+)"
 )
 _PHRASES = (
-    (re.compile(rb"(?i:bearer)[ \t]+(?=[\w.~+/=-]{0,200}?[0-9])([\w.~+/=-]{16,4000}+)"), b"bearer "),
-    (re.compile(rb"wandb(?:\.login\((?:key[ ]?=[ ]?)?[\"']|[ ]login[ ]+(?:--relogin[ ]+)?)([\w-]{20,200})"), b"wandb"),
+    (lazy(rb"(?i:bearer)[ \t]+(?=[\w.~+/=-]{0,200}?[0-9])([\w.~+/=-]{16,4000}+)"), b"bearer "),
+    (lazy(rb"wandb(?:\.login\((?:key[ ]?=[ ]?)?[\"']|[ ]login[ ]+(?:--relogin[ ]+)?)([\w-]{20,200})"), b"wandb"),
     (
-        re.compile(
+        lazy(
             rb"machine[ \t\r\n]+[\w.:-]{1,200}[ \t\r\n]+login[ \t\r\n]+\S{1,200}[ \t\r\n]+password[ \t\r\n]+(\S{1,400})"
         ),
         b"machine",
     ),
-    (re.compile(rb"jdbc:oracle:\w{1,9}:[\w.-]{1,80}/([^\s@\"']{1,200})@"), b"jdbc:oracle"),
+    (lazy(rb"jdbc:oracle:\w{1,9}:[\w.-]{1,80}/([^\s@\"']{1,200})@"), b"jdbc:oracle"),
     (
-        re.compile(rb"(?:identified[ ]by|with[ ]password|encrypted[ ]password)[ ]+'([^'\n]{3,200})'", re.IGNORECASE),
+        lazy(rb"(?:identified[ ]by|with[ ]password|encrypted[ ]password)[ ]+'([^'\n]{3,200})'", re.IGNORECASE),
         b" by '",
     ),
-    (re.compile(rb"(?:with|encrypted)[ ]password[ ]+'([^'\n]{3,200})'", re.IGNORECASE), b"password '"),
+    (lazy(rb"(?:with|encrypted)[ ]password[ ]+'([^'\n]{3,200})'", re.IGNORECASE), b"password '"),
     (
-        re.compile(
+        lazy(
             rb"(?i:set-cookie|cookie)\\{0,3}[\"']?[ ]?:[ ]?\\{0,3}[\"']?"
             rb"((?:[\w.-]{1,80}=[^\s;\"'\\]{1,4000};?[ ]?){1,50})"
         ),
         b"cookie",
     ),
 )
-_BASIC = re.compile(rb"(?i:basic)[ \t]+([A-Za-z0-9+/]{6,1000}={0,2})")
+_BASIC = lazy(rb"(?i:basic)[ \t]+([A-Za-z0-9+/]{6,1000}={0,2})")
 
 
 def _is_pair(word: bytes) -> bool:

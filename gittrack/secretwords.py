@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gittrack.secretnames import is_secret
-from gittrack.shapes import Span
+from gittrack.shapes import Span, lazy
 
 # Program | what must stand between it and the option | options. `-p` takes the next word; `-p+` the rest of its own;
 # `-p*` either; `-u:` what follows a colon in either; `!` is any word that looks like a key.
@@ -55,7 +55,7 @@ def _read_table() -> dict[str, tuple[str, tuple[_Option, ...]]]:
 
 
 _PROGRAMS = _read_table()
-_KEY = re.compile(r"[\w.-]{20,}")
+_KEY = lazy(r"[\w.-]{20,}")
 
 
 def hidden(words: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -125,22 +125,24 @@ _SHORT = len("-u")
 
 # In a text ----------------------------------------------------------------------------------------------------------
 
-_LINE = re.compile(
+_LINE = lazy(
     (
-        r"(?:(?<![\w.-])|(?<=[0-9]m))(?:"
+        r"(?:(?<![\w.-])|(?<=[0-9]m)|(?<=\\n))(?:"
         + "|".join(map(re.escape, sorted(_PROGRAMS, key=len, reverse=True)))
         + r")[ \t][^\n;|&]{1,4000}"
     ).encode()
 )
 _NEEDLES = tuple(name.encode() + b" " for name in _PROGRAMS)
-_OPTION = re.compile(rb"(?<![\w-])--?[A-Za-z][\w.-]{2,60}+[ \t]{1,4}+(?=[^\s-])[\"']?([^\s\"']{4,4000}+)")
-_DIGIT = re.compile(r"[0-9]")
-_WORD = re.compile(rb"[\"']?([^\s\"']+)[\"']?")
+_OPTION = lazy(rb"(?<![\w-])--?[A-Za-z][\w.-]{2,60}+[ \t]{1,4}+(?=[^\s-])[\"']?([^\s\"']{4,4000}+)")
+_DIGIT = lazy(r"[0-9]")
+_WORD = lazy(rb"[\"']?([^\s\"']+)[\"']?")
 
 
 def find(data: bytes) -> Iterator[Span]:
     """Yields the secrets in command lines that stand in a text."""
-    for found in _OPTION.finditer(data) if b"-" in data else ():
+    if not (b"--" in data or b" -" in data or data[:1] == b"-" or b"login " in data or b"set " in data):
+        return
+    for found in _OPTION.finditer(data):
         name = found[0][: found.start(1) - found.start()].decode("latin-1").strip(" \t\"'")
         value = found[1].decode("utf-8", "replace")
         if is_secret(name, value) and (name.startswith("--") or _DIGIT.search(value)):
