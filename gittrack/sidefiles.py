@@ -5,6 +5,7 @@ Whoever writes them may be killed at any moment, so secrets in them are replaced
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,9 @@ from gittrack import journal, printed, redact
 from gittrack.draft import Draft
 
 _MARK = "redacted:"
+_LEFT_OUT = re.compile(rb"\n\[\.\.\. ([0-9]+) bytes left out \.\.\.\]\n")
+_MIN_WORD, _MAX_WORD = 8, 4000
+_NO_SPACE = bytes(byte for byte in range(256) if byte not in b" \t\r\n")
 
 
 def read(live: journal.Live) -> tuple[dict[str, bytes], dict[str, int]]:
@@ -34,9 +38,22 @@ def read(live: journal.Live) -> tuple[dict[str, bytes], dict[str, int]]:
         if name == "env/environment.yaml":  # its variables were looked at by name
             places[place] += content.count(redact.REDACTED.encode())
         if name != "code.patch":  # a patch with other lines would not apply; files with secrets are not in it
-            found[name], count = redact.raw(content, names=name == printed.NAME)
+            found[name], count = redact.raw(_without_cut_words(content), names=name == printed.NAME)
             places[place] += count
     return found, dict(places)
+
+
+def _without_cut_words(log: bytes) -> bytes:
+    """Leaves out the halves of a word where the middle of a log was left out: nobody could tell what they are."""
+    found = _LEFT_OUT.search(log)
+    if not found:
+        return log
+    before, after = log[: found.start()], log[found.end() :]
+    near, far = before[-_MAX_WORD:], after[:_MAX_WORD]
+    begun, ended = len(near) - len(near.rstrip(_NO_SPACE)), len(far) - len(far.lstrip(_NO_SPACE))
+    begun, ended = (size if size >= _MIN_WORD else 0 for size in (begun, ended))
+    note = b"\n[... %d bytes left out ...]\n" % (int(found[1]) + begun + ended)
+    return before[: len(before) - begun] + note + after[ended:]
 
 
 def replaced(header: Mapping[str, Any], made: Draft, side: Mapping[str, int]) -> dict[str, int]:
