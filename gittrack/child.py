@@ -90,7 +90,7 @@ def run(
             raise NotStarted(126, "it is a folder" if os.path.isdir(command[0]) else "it is not executable")
         raise NotStarted(127, "no such command")
     # One tap for both where both go to one place, so that lines stay in the order they were written.
-    taps = [_Tap(1, log)] if _is_same_file(1, 2) else [_Tap(1, log, stream=1), _Tap(2, log, stream=2)]
+    taps = [_Tap(1, log)] if _is_same_file(1, 2) else [_Tap(1, log), _Tap(2, log)]
     try:
         process = subprocess.Popen(  # the user's own command
             command,
@@ -149,9 +149,8 @@ def _is_same_file(one: int, other: int) -> bool:
 class _Tap:
     """Copies one stream of the child to ours and to the log; a terminal of its own where ours is one."""
 
-    def __init__(self, fd: int, log: Log, *, stream: int | None = None) -> None:
+    def __init__(self, fd: int, log: Log) -> None:
         self.fd = fd
-        self.stream = stream
         self.log = log
         self.thread: threading.Thread | None = None
         self.is_terminal = os.isatty(fd)
@@ -190,7 +189,7 @@ class _Tap:
                 return
             if not data:
                 return
-            self.log.write(data, stream=self.stream)
+            self.log.write(data, self.fd)
             while data and open_:
                 try:
                     data = data[os.write(self.fd, data) :]

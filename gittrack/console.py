@@ -207,10 +207,10 @@ class Console:
         except OSError:
             return
         self.folder = folder
-        for name in ("stdout", "stderr"):
+        for number, name in zip(_DESCRIPTORS, ("stdout", "stderr"), strict=True):
             stream = getattr(sys, name)
             if stream is not None:
-                setattr(sys, name, _Heard(stream, log))
+                setattr(sys, name, _Heard(stream, log, number))
                 self._heard.append(name)
 
 
@@ -219,14 +219,15 @@ class _Heard:
 
     In its place, not in its `write`: IPython puts that back at the end of each cell."""
 
-    def __init__(self, stream: Any, log: printed.Log) -> None:
+    def __init__(self, stream: Any, log: printed.Log, number: int) -> None:
+        self._number = number
         self._stream = stream
         self._log = log
 
     def write(self, text: str) -> Any:
         """Writes as the stream does."""
         if isinstance(text, str):
-            self._log.write(text.encode("utf-8", "backslashreplace"))
+            self._log.write(text.encode("utf-8", "backslashreplace"), self._number)
         return self._stream.write(text)
 
     def writelines(self, lines: Iterable[str]) -> None:

@@ -26,7 +26,7 @@ _WRITE_SECONDS = 0.5  # how often a line that is not complete is written
 _MAX_LINE = 65536
 _MOST_WAITING = 8 * 1024 * 1024
 _PATIENCE_SECONDS = 1.0
-_ROWS, _TALL_ROWS = 8, 64  # how far up a progress display may go, at first and once one did
+_ROWS, _TALL_ROWS = 8, 64  # how far up a progress display may go: one that draws, and one that went up
 _TOKENS = re.compile(
     rb"\r?\n|\r|\x08+|\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[()][0-9A-B]|\x1b[=>78cM]"
     rb"|[^\r\n\x08\x1b]+|\x1b"
@@ -42,6 +42,7 @@ class Screen:
         self._rows: list[bytearray] = [bytearray()]
         self._row = 0
         self._over = False  # the next text replaces its line
+        self._drawn = False  # it is a display: lines near the end may change
         self._tall = False  # something went up: lines above may change too
         self._cut = b""
 
@@ -71,13 +72,15 @@ class Screen:
             else:
                 self._over = True
         elif token == b"\r":
-            self._over = True
+            self._over = self._drawn = True
         elif token[:1] == b"\b":
             del row[max(0, len(row) - len(token)) :]
         elif token[:1] == b"\x1b":
             if up := _UP.fullmatch(token):
                 self._row = max(0, self._row - int(up[1] or b"1"))
                 self._tall = self._over = True
+            elif token == b"\x1b[?25l":  # the cursor is hidden
+                self._drawn = True
             elif token in (b"\x1b[2K", b"\x1b[K", b"\x1b[0K") and (self._over or token == b"\x1b[2K"):
                 row.clear()
         else:
@@ -87,7 +90,8 @@ class Screen:
             row += token
 
     def _finished(self) -> bytes:
-        count = max(0, min(len(self._rows) - (_TALL_ROWS if self._tall else _ROWS), self._row))
+        keep = _TALL_ROWS if self._tall else _ROWS if self._drawn else 1
+        count = max(0, min(len(self._rows) - keep, self._row))
         done = b"".join(bytes(row) + b"\n" for row in self._rows[:count])
         del self._rows[:count]
         self._row -= count
@@ -121,20 +125,19 @@ class Log:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._changed = threading.Condition()
-        self._waiting: list[tuple[int | None, bytes]] = []
-        self._begun: dict[int, bytes] = {}  # lines without an end, by stream
+        self._waiting: list[tuple[int, bytes]] = []
         self._waiting_size = 0
         self._wanted = self._flushed = 0  # how often `flush` was called, and done
         self._is_closed = False
         self._thread: threading.Thread | None = None
-        self._screen = Screen()
+        self._screens: dict[int, Screen] = {}
         self._size = 0  # of what is complete
         self._head = _opened(folder / NAME)
         self._tail: io.FileIO | None = None  # the piece that is written to
         self._pieces: list[Path] = []
 
-    def write(self, data: bytes, *, stream: int | None = None) -> None:
-        """Takes a piece of output; of several streams, with the number of one: no line of it is cut by another's."""
+    def write(self, data: bytes, stream: int = 1) -> None:
+        """Takes a piece of output; the lines of one stream are not torn by those of another."""
         with self._changed:
             if self._is_closed or self._waiting_size > _MOST_WAITING:
                 return
@@ -180,7 +183,7 @@ class Log:
                 late = not parts or wanted > self._flushed
             with contextlib.suppress(OSError, ValueError):
                 for stream, part in parts:
-                    self._keep(self._screen.feed(part if stream is None else self._lines_of(stream, part)))
+                    self._keep(self._screens.setdefault(stream, Screen()).feed(part))
                 if late or is_last or time.monotonic() - written > _WRITE_SECONDS:
                     self._keep_rest()
                     written = time.monotonic()
@@ -189,17 +192,6 @@ class Log:
                 self._changed.notify_all()
                 if is_last and not self._waiting:
                     return
-
-    def _lines_of(self, stream: int, data: bytes) -> bytes:
-        """Returns the whole lines of a stream; the begin of the next one waits for the rest."""
-        data = self._begun.pop(stream, b"") + data
-        at = data.rfind(b"\n") + 1
-        if len(data) - at > _MAX_LINE:
-            return data
-        last = data.rfind(b"\r", at, len(data) - 1)  # what stands before it is written over
-        if begun := data[max(at, last) :]:
-            self._begun[stream] = begun
-        return data[:at]
 
     def _keep(self, data: bytes) -> None:
         if data and self._size < HEAD_BYTES:
@@ -229,11 +221,7 @@ class Log:
 
     def _keep_rest(self) -> None:
         """Writes what may still change behind what is complete; it is written over later."""
-        rest = self._screen.rest
-        for begun in self._begun.values():
-            line = Screen()
-            line.feed(begun)
-            rest += (b"\n" if rest and not rest.endswith(b"\n") else b"") + line.rest
+        rest = b"\n".join(filter(None, (screen.rest for screen in self._screens.values())))
         file, at = (self._head, self._size) if self._tail is None else (self._tail, self._tail.tell())
         if rest and (file is self._tail or at + len(rest) <= HEAD_BYTES + _MAX_LINE):
             file.seek(at)
@@ -267,7 +255,6 @@ class Copier:
     def __init__(self, control: int, streams: dict[int, int]) -> None:
         self._control = control
         self._streams = streams  # where to read: where to write
-        self._several = len(streams) > 1
         self._log: Log | None = None
         self._sizes_at = 0.0
 
@@ -301,7 +288,7 @@ class Copier:
         if not data:
             return False
         if self._log:
-            self._log.write(data, stream=fd if self._several else None)
+            self._log.write(data, fd)
         self._copy_size(fd)
         try:
             while data:

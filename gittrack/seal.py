@@ -205,7 +205,7 @@ def _facts(header: Mapping[str, Any], made: Draft, live: journal.Live) -> dict[s
     for key in "author host user pid command directory folder project entity job job_type launch parent".split():
         facts[key] = header.get(key)
     for key in ("exit_code", "signal", "error"):
-        facts[key] = made.outcome.get(key)
+        facts[key] = made.outcome.get(key, made.child.get(key))
     for key in ("dropped", "corrupt", "rounded", "redacted"):
         facts[key] = made.counts.get(key) or None
     facts["redact"] = False if header.get("redact") is False or made.state.get("redact") is False else None

@@ -27,9 +27,11 @@ BARS = {
     "a line that is erased": (b"working ...\r\x1b[Kdone\n", b"done\n"),
     "colours": (b"\x1b[1;31mred\x1b[0m text\n", b"red text\n"),
     "the title of a window": (b"\x1b]0;training\x07text\n", b"text\n"),
-    "two bars": (b"a 0%\nb 0%\x1b[A\ra 50%\n\rb 50%\x1b[A\ra 100%\n\rb 100%\n", b"a 100%\nb 100%\n"),
+    "two bars": (b"\ra 0%\n\rb 0%\x1b[A\ra 50%\n\rb 50%\x1b[A\ra 100%\n\rb 100%\n", b"a 100%\nb 100%\n"),
     "three rows that are drawn again": (
-        b"".join(b"\x1b[2K one %d\n\x1b[2K two %d\n\x1b[2K three\n\x1b[3A" % (n, n) for n in range(9)) + b"\n\n\nend\n",
+        b"\x1b[?25l"
+        + b"".join(b"\x1b[2K one %d\n\x1b[2K two %d\n\x1b[2K three\n\x1b[3A" % (n, n) for n in range(9))
+        + b"\n\n\nend\n",
         b" one 8\n two 8\n three\nend\n",
     ),
     "up beyond the top": (b"\x1b[9Aa\rb\n", b"b\n"),

@@ -265,9 +265,7 @@ def test_an_address_is_rewritten_as_git_rewrites_it(repo: GitRepo) -> None:
     config = [(key, value) for key, _, value in (item.partition("\n") for item in said) if key]
     for name in ("lab", "two"):
         assert sharing.resolve(config, name, push=False) == repo.git("ls-remote", "--get-url", name)
-        assert (
-            sharing.resolve(config, name, push=True) == repo.git("remote", "get-url", "--push", name).splitlines()[0]
-        )
+        assert sharing.resolve(config, name, push=True) == repo.git("remote", "get-url", "--push", name).splitlines()[0]
     assert sharing.resolve(config, "../there", push=True) == "../there"
 
 

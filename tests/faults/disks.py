@@ -41,14 +41,22 @@ class HangingDisk:
 
     path: Path
     server: subprocess.Popen[bytes]
+    waiting: Path  # how many calls were begun and not answered, as the kernel tells
 
     def stop(self) -> None:
-        """From now on nothing on this disk answers: a call waits until `go_on`, or until its process is killed."""
-        self.server.send_signal(signal.SIGSTOP)
-        state, end = "", time.monotonic() + 10
-        while state != "T" and time.monotonic() < end:
-            state = Path(f"/proc/{self.server.pid}/stat").read_text("ascii").rpartition(")")[2].split()[0]
-        assert state == "T"
+        """From now on nothing on this disk answers: a call waits until `go_on`, or until its process is killed.
+
+        The server is stopped while it has no work: the kernel lets nobody die whose call the server has taken."""
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            self.server.send_signal(signal.SIGSTOP)
+            while Path(f"/proc/{self.server.pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] != "T":
+                time.sleep(0.0005)
+            if self.waiting.read_text("ascii") == "0\n":
+                return
+            self.go_on()
+            time.sleep(0.005)
+        raise AssertionError("this disk is never idle")
 
     def go_on(self) -> None:
         """Lets everything that waits go on."""
@@ -65,28 +73,30 @@ def hanging_disk(tmp_path: Path) -> Iterator[HangingDisk]:
         import mfusepy  # type: ignore[import-untyped, unused-ignore] # noqa: F401, PLC0415 - it may not be there
     except (ImportError, OSError) as exc:  # OSError: there is no libfuse
         pytest.skip(f"no file system can be served ({exc})")
-    source, target = tmp_path / "real", tmp_path / "disk"
-    source.mkdir()
-    target.mkdir()
+    source, target, control = tmp_path / "real", tmp_path / "disk", tmp_path / "control"
+    for folder in (source, target, control):
+        folder.mkdir()
+    subprocess.run(["mount", "-t", "fusectl", "fusectl", control], check=True)
     program = Path(__file__).with_name("passthrough.py")
-    disk = HangingDisk(target, subprocess.Popen([sys.executable, program, source, target], stderr=subprocess.DEVNULL))
+    server = subprocess.Popen([sys.executable, program, source, target], stderr=subprocess.DEVNULL)
     try:
         end = time.monotonic() + TIMEOUT_SECONDS
-        while not target.is_mount() and disk.server.poll() is None and time.monotonic() < end:
+        while not target.is_mount() and server.poll() is None and time.monotonic() < end:
             time.sleep(0.01)
         assert target.is_mount()
         (target / "first").touch()  # from its first close() on, the kernel knows that there is no flush
         (target / "first").unlink()
-        yield disk
+        yield HangingDisk(target, server, control / str(os.minor(target.stat().st_dev)) / "waiting")
     finally:
-        disk.go_on()
-        disk.server.terminate()  # it unmounts
+        server.send_signal(signal.SIGCONT)
+        server.terminate()  # it unmounts
         try:
-            disk.server.wait(10)
+            server.wait(10)
         except subprocess.TimeoutExpired:
-            disk.server.kill()
-            disk.server.wait()
-        subprocess.run(["umount", "--lazy", target], stderr=subprocess.DEVNULL, check=False)
+            server.kill()
+            server.wait()
+        for folder in (target, control):
+            subprocess.run(["umount", "--lazy", folder], stderr=subprocess.DEVNULL, check=False)
 
 
 @contextmanager
