@@ -66,6 +66,8 @@ class Draft:
     def outcome(self) -> Mapping[str, Any]:
         """How the run ended: as the worst of its ranks did. What has no end crashed."""
         own = self.end or self.child or {"status": "crashed"}
+        if self.child.get("error"):  # a command tells no more than its exit code, the script in it why
+            own = {"error": self.child["error"], **own}
         return worst([own, *self.ranks])
 
 

@@ -87,6 +87,19 @@ def test_what_fits_is_kept_whole(tmp_path: Path) -> None:
     assert printed.read(tmp_path) == b"".join(b"line %d\n" % number for number in range(1000))
 
 
+def test_lines_of_two_streams_are_whole_and_one_without_an_end_is_kept_too(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.write(b"one, fir", stream=1)
+    log.write(b"two\r 10%\r 20%", stream=2)
+    log.write(b"st\none, sec", stream=1)
+    log.write(b"\r 30%", stream=2)
+    log.flush()
+    assert printed.read(tmp_path) == b"one, first\none, sec\n 30%"
+    log.write(b"ond\n", stream=1)
+    log.close()
+    assert printed.read(tmp_path) == b"one, first\none, second\n 30%"
+
+
 @pytest.mark.parametrize("size", [HEAD_BYTES - 7, HEAD_BYTES + 5, HEAD_BYTES + TAIL_BYTES, 5 * HEAD_BYTES + 12_345])
 @pytest.mark.parametrize("piece", [977, 65536, 3_000_000])
 def test_the_first_and_the_last_mebibyte_are_kept(tmp_path: Path, size: int, piece: int) -> None:

@@ -281,6 +281,26 @@ def test_what_a_killed_command_printed_is_clean_when_the_next_command_seals_it(r
     assert file_of(repo, f"{listed(repo)[0]['id']}:output.log").endswith(b"ready\n")
 
 
+def test_two_streams_and_the_middle_that_is_left_out_cut_no_token_in_half(repo: GitRepo, tmp_path: Path) -> None:
+    one, two = (make(seed)["github, classic"] for seed in ("stdout", "stderr"))
+    script = (
+        "import os, sys, threading\n"
+        "def print_slowly(fd, text):\n"
+        "    for at in range(0, len(text), 7919):\n"
+        "        os.write(fd, text[at : at + 7919].encode())\n"
+        "threads = [threading.Thread(target=print_slowly, args=(n, (sys.argv[n] + '\\n') * 40_000)) for n in (1, 2)]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+    )
+    (tmp_path / "print.py").write_text(script)
+
+    repo.track("run", "--", sys.executable, str(tmp_path / "print.py"), one.text, two.text)
+
+    log = file_of(repo, f"{listed(repo)[0]['id']}:output.log")
+    assert log.count(b" bytes left out ...]\n") == 1
+    assert [line for line in log.splitlines() if len(line) >= 8 and not line.startswith(b"[... ")] == []
+
+
 def test_what_is_added_and_edited_later_is_clean_too(repo: GitRepo) -> None:
     way = only_kinds("later", *FEW)
     one, two, three, four = [canary.text for canary in way["later"].values()]
