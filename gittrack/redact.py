@@ -36,7 +36,9 @@ def raw(data: bytes, *, names: bool = True) -> tuple[bytes, int]:
 
     names: look also for what is secret by the name it stands under; a list of packages has too many such names."""
     spans = [*_find(data), *(_by_name(data) if names else ())]
-    found = [(start, end) for start, end in _merged(spans) if data[start:end] != _MARK]
+    found = _merged(spans)
+    if _MARK in data:  # what was replaced before is not counted again
+        found = [(start, end) for start, end in found if data[start:end] != _MARK]
     if not found:
         return data, 0
     parts, at = [], 0
@@ -60,12 +62,14 @@ def _by_name(data: bytes) -> Iterator[Span]:
 def _merged(spans: list[Span]) -> list[tuple[int, int]]:
     """Returns where secrets stand, those that overlap as one."""
     found: list[tuple[int, int]] = []
+    begin = last = 0
     for start, end, _ in sorted(spans):
-        if found and start < found[-1][1]:
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        if start < last:
+            last = max(end, last)
         elif end > start:
-            found.append((start, end))
-    return found
+            found.append((begin, last))
+            begin, last = start, end
+    return [*found[1:], (begin, last)] if last else []
 
 
 def _addresses(data: bytes) -> Iterator[Span]:

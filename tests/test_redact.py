@@ -328,7 +328,7 @@ HOSTILE = {
     "prefixes with digits": "s" + "k-aaaaaaaaaaaa1-",
     "github": "gh" + "p_",
     "addresses": "://",
-    "addresses with a user": "://a:b@",
+    "addresses with a user": "://ada:pw@",
     "keys begin": "-----BEGIN PRIVATE" + " KEY-----",
     "keys end": "-----END PRIVATE" + " KEY-----\n",
     "bots": "12345678:",
