@@ -17,19 +17,28 @@ from gittrack.errors import GittrackError
 from gittrack.model import Run
 from gittrack.pins import Pin
 from gittrack.recorder import say
+from gittrack.refname import RunId
 from gittrack.repo import Repo
 
 RANKS_SECONDS = 3.0  # how long the first rank waits for the others to end
 
 
-def commit_run(place: Repo, folder: Path, *, label: str, journal: str, is_first: bool, pin: Pin | None) -> Run | None:
+def commit_run(
+    place: Repo, folder: Path, *, label: str, journal: str, is_first: bool, is_rank: bool, pin: Pin | None
+) -> Run | None:
     """Commits a run and returns it; None, with a line on stderr, if that is left to another process. Never raises.
 
-    journal: the name of this process's own, which is closed; is_first: whether this process began the run."""
+    journal: the name of this process's own, which is closed; is_first: whether this process began the run;
+    is_rank: whether it is one of a distributed training."""
     try:
         with _uninterrupted():
             here = leftovers.home_of(folder)
-            run = _seal_as_last(place, here, own=journal, pin=pin, patience=RANKS_SECONDS if is_first else 0.0)
+            try:
+                run = _seal_as_last(place, here, own=journal, pin=pin, patience=RANKS_SECONDS if is_first else 0.0)
+            except FileNotFoundError:
+                run = seal.sealed_already(place.git, RunId(folder.name)) if is_rank else None  # by another rank
+                if run is None:
+                    raise
             if run is None and is_first:
                 say(f"run {label} is committed when the other ranks have ended")
             return run

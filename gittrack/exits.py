@@ -16,6 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from gittrack import system
 from gittrack.console import console
 from gittrack.outcome import how_it_ended
 from gittrack.tracker import active
@@ -42,7 +43,7 @@ def watch() -> None:
     if quitter.__name__ == "Quitter":  # what `exit()` is; absent under `python -S`
         quitter.__call__ = _noting(quitter.__call__)  # type: ignore[method-assign]
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
+        os.register_at_fork(before=_before_fork, after_in_parent=_let_measure, after_in_child=_after_fork)
     if threading.current_thread() is threading.main_thread():
         taken = _signals_caught_elsewhere()
         for name in _ENDING:
@@ -113,12 +114,21 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
 
 
 def _before_fork() -> None:
-    """Waits for our git: a child that inherits the pipe to it would keep it waiting for as long as the child lives."""
+    """Waits for our git: a child that inherits the pipe to it would keep it waiting for as long as the child lives.
+
+    And for a sample of the machine: a child would inherit the locks of libraries that are in use."""
     for run in active:
         if run.pinning:
             run.pinning.hurry()
+    system.measuring.acquire(timeout=2)
+
+
+def _let_measure() -> None:
+    if system.measuring.locked():
+        system.measuring.release()
 
 
 def _after_fork() -> None:
+    _let_measure()
     for run in active:
         run.after_fork()

@@ -37,11 +37,19 @@ def seal(git: Git, folder: Path, *, own: str, sign: bool = False) -> Run | None:
         with sole(folder, wait=True):  # whoever joins a run holds it too
             return None if holding_up(folder, now=time.time(), own=own) else seal_held(git, folder, sign=sign)
     except FileNotFoundError:  # another process was faster
-        tip = None if folder.joinpath(journal.HEADER).exists() else git.resolve(run_ref(RunId(folder.name)))
-        if tip is None:
+        found = None if folder.joinpath(journal.HEADER).exists() else sealed_already(git, RunId(folder.name))
+        if found is None:
             raise
-        with git.objects() as objects:
-            return store.read_commit(objects, tip).run(RunId(folder.name))
+        return found
+
+
+def sealed_already(git: Git, run: RunId) -> Run | None:
+    """Returns a run as it stands in git, or None if it does not."""
+    tip = git.resolve(run_ref(run))
+    if tip is None:
+        return None
+    with git.objects() as objects:
+        return store.read_commit(objects, tip).run(run)
 
 
 def seal_held(git: Git, folder: Path, *, sign: bool = False) -> Run:

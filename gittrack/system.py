@@ -22,6 +22,9 @@ _MIB = 1 << 20
 Sample = dict[str, float]
 
 
+measuring = threading.Lock()  # held while libraries are loaded or asked: a process that forks then would be stuck
+
+
 class Sampler(threading.Thread):
     """Measures the machine until it is stopped; `write` gets each sample."""
 
@@ -35,9 +38,12 @@ class Sampler(threading.Thread):
         """Samples now and then; what cannot be read once is left out then."""
         if self._stop_it.wait(FIRST_SECONDS):
             return
-        probes = _probes(whole_machine=self._local_rank == 0)
+        with measuring:
+            probes = _probes(whole_machine=self._local_rank == 0)
         while probes:
-            if sample := _sample(probes):
+            with measuring:
+                sample = _sample(probes)
+            if sample:
                 self._write(sample)
             if self._stop_it.wait(SECONDS):
                 return

@@ -315,6 +315,7 @@ class ActiveRun(Recorder):
             label=self.label,
             journal=self._writer.path.name if self._writer else "",
             is_first=not self._attached and not self._about.get("rank"),
+            is_rank="rank" in self._about,
             pin=self.pinning,
         )
         if self.sealed and (quiet is False or (quiet is None and _is_terminal())):

@@ -109,7 +109,7 @@ def test_an_error_is_recorded_in_one_line_and_printed_as_ever(repo: GitRepo) -> 
     done = end(repo, "raise ValueError('bad\\ndata in ' + 'https://u:hunter2@example.org/x')")
     assert done.stderr.splitlines()[-2:] == [
         "data in https://u:hunter2@example.org/x",
-        "gittrack: 1 secret was replaced by *** (in error)",
+        "gittrack: 3 secrets were replaced by *** (in error, output)",
     ]
     assert only(repo).facts["error"] == "ValueError: bad data in https://***@example.org/x"
 
