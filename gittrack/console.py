@@ -158,12 +158,13 @@ class Console:
             try:
                 said = control.recv(64)
             except OSError:
-                return
+                said = b""
             for _ in range(said.count(b"k")):
                 self._answers.release()
             if b"x" in said or not said:
                 self._drop_our_ends(drain=not said)
             if not said:
+                self._answers.release()  # whoever waits for an answer: all is copied, and the copier has ended
                 return
 
     def _restore(self) -> None:
