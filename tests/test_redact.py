@@ -349,9 +349,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("piece", HOSTILE.values(), ids=list(HOSTILE))
-def test_two_mebibytes_of_anything_take_less_than_a_second(piece: str) -> None:
+def test_two_mebibytes_of_anything_take_seconds_and_not_minutes(piece: str) -> None:
     data = (piece * (SIZE // len(piece))).encode()
-    assert any(seconds_of(data) < 1 for _ in range(3)), "a busy machine may take longer once"
+    assert any(seconds_of(data) < 5 for _ in range(3)), "what is not linear takes minutes"
 
 
 def test_the_log_of_a_training_takes_less_than_a_second() -> None:
