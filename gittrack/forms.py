@@ -14,7 +14,7 @@ from typing import Any
 from gittrack import output
 from gittrack.errors import UsageError
 from gittrack.model import Metric, Run
-from gittrack.query import field_of
+from gittrack.query.fields import field_of
 from gittrack.terminal import printable, printable_json
 
 _ATOM = re.compile(r"%(?:\(([^)]*)\)|([0-9a-fA-F]{2})|(%))")

@@ -8,9 +8,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from gittrack import index, query, seal, store
+from gittrack import index, seal, store
 from gittrack.errors import NotFound
 from gittrack.model import Run
+from gittrack.query import naming
 from gittrack.refname import RunId, is_run_id, run_id_for
 from gittrack.repo import Repo
 
@@ -34,7 +35,7 @@ def find_earlier(
     elif resume in (True, "auto", "allow", "must"):
         found = _last_of_command(place, runs, commands=commands, job=job)
     else:
-        return query.find(str(resume), runs, commit=place.git.resolve).run
+        return naming.find(str(resume), runs, commit=place.git.resolve).run
     if found is None and resume == "must":
         raise NotFound("there is no run to resume", hint="leave out resume='must' to start a new one")
     return found

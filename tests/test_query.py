@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gittrack import query
 from gittrack.errors import Ambiguous, GittrackError, NotFound, UsageError
 from gittrack.model import Code, Goal, Metric, Run
+from gittrack.query import fields, naming
 from gittrack.refname import Oid, RunId, new_run_id
 from gittrack.terminal import printable
 
@@ -35,8 +35,8 @@ RUNS = (NEWEST, MIDDLE, OLDER, OLDEST)
 COMMITS = {"main": HEAD, "snap": SNAPSHOT, "elsewhere": Oid("d" * 40), "tip": TIP}
 
 
-def find(text: str) -> query.Named:
-    return query.find(text, RUNS, commit=COMMITS.get)
+def find(text: str) -> naming.Named:
+    return naming.find(text, RUNS, commit=COMMITS.get)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def find(text: str) -> query.Named:
     ],
 )
 def test_a_name_is_read_as_the_first_rule_that_matches(text: str, run: Run) -> None:
-    assert find(text) == query.Named(run)
+    assert find(text) == naming.Named(run)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_name_is_read_as_the_first_rule_that_matches(text: str, run: Run) -> N
     ],
 )
 def test_a_path_in_a_run_stands_behind_a_colon(text: str, run: Run, path: str) -> None:
-    assert find(text) == query.Named(run, path)
+    assert find(text) == naming.Named(run, path)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_path_in_a_run_stands_behind_a_colon(text: str, run: Run, path: str) -
 )
 def test_a_name_that_nobody_has_is_not_found(text: str) -> None:
     with pytest.raises(NotFound):
-        query.find_all(text, RUNS, commit=COMMITS.get)
+        naming.find_all(text, RUNS, commit=COMMITS.get)
 
 
 def test_what_is_not_found_names_what_is_near() -> None:
@@ -130,13 +130,13 @@ def test_what_is_ambiguous_lists_the_candidates(text: str, ids: str) -> None:
 def test_many_candidates_are_counted() -> None:
     runs = [made(new_run_id(number), "same") for number in range(20)]
     with pytest.raises(Ambiguous, match="'same' names 20 runs") as error:
-        query.find("same", runs, commit=COMMITS.get)
+        naming.find("same", runs, commit=COMMITS.get)
     assert str(error.value.cause).endswith(" and 12 more")
 
 
 def test_sets_are_named_by_tag_and_group() -> None:
-    assert query.find_all("tag:paper", RUNS, commit=COMMITS.get) == [NEWEST]
-    assert query.find_all("group:g", RUNS, commit=COMMITS.get) == [MIDDLE, OLDER]
+    assert naming.find_all("tag:paper", RUNS, commit=COMMITS.get) == [NEWEST]
+    assert naming.find_all("group:g", RUNS, commit=COMMITS.get) == [MIDDLE, OLDER]
 
 
 @pytest.mark.parametrize("text", ["best:loss", "best:a:b"])
@@ -152,7 +152,7 @@ def test_best_asks_for_the_direction_where_runs_declare_different_goals() -> Non
         made("r000000000002", "b", metrics={"m": metric(0, 1, "min")}),
     ]
     with pytest.raises(UsageError) as error:
-        query.find("best:m", runs, commit=COMMITS.get)
+        naming.find("best:m", runs, commit=COMMITS.get)
     assert error.value.cause == "runs declare different goals for it"
 
 
@@ -162,14 +162,14 @@ def test_nan_is_never_the_best() -> None:
         made("r000000000002", "b", metrics={"m": metric(-5, -5)}),
     ]
     for direction in ("min", "max"):
-        assert query.find(f"best:{direction}:m", runs, commit=COMMITS.get).run.name == "b"
+        assert naming.find(f"best:{direction}:m", runs, commit=COMMITS.get).run.name == "b"
 
 
 @given(st.text(max_size=30) | st.text("r@{}-^:bestmaxingroupw0123456789/. \n", max_size=30))
 def test_any_text_names_a_run_or_is_an_error_of_ours(text: str) -> None:
     error = None
     try:
-        found = query.find_all(text, RUNS, commit=COMMITS.get)
+        found = naming.find_all(text, RUNS, commit=COMMITS.get)
     except GittrackError as exc:
         found, error = [], exc
 
@@ -188,13 +188,13 @@ def test_any_text_names_a_run_or_is_an_error_of_ours(text: str) -> None:
     ],
 )
 def test_a_field_goes_by_the_name_that_columns_use(field: str, value: object) -> None:
-    assert query.field_of(MIDDLE, field) == value
+    assert fields.field_of(MIDDLE, field) == value
 
 
 @pytest.mark.parametrize("field", ["colour", "", "params", "metrics", "code.tree", "tag", "id "])
 def test_a_field_that_no_run_can_have_is_an_error_that_lists_them(field: str) -> None:
     with pytest.raises(UsageError) as error:
-        query.field_of(MIDDLE, field)
+        fields.field_of(MIDDLE, field)
     assert "params.X" in str(error.value.hint)
 
 
@@ -219,12 +219,12 @@ def test_sorting_any_values_puts_the_missing_last(field: str, values: list[objec
         for at, value in enumerate(values)
     ]
     runs += [NEWEST, OLDER]
-    key = query.sort_key(("-" if down else "") + field)
+    key = fields.sort_key(("-" if down else "") + field)
 
     ordered = sorted(runs, key=key)
 
     missing = [
-        not isinstance(value := query.field_of(run, field), bool | int | float | str) or value != value
+        not isinstance(value := fields.field_of(run, field), bool | int | float | str) or value != value
         for run in ordered
     ]
     assert missing == sorted(missing)

@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 import click
 
-from gittrack import index, output, query, redact, repo
+from gittrack import index, output, redact, repo
 from gittrack.errors import GittrackError, NotARepository
 from gittrack.git import Ref
 from gittrack.model import Run
+from gittrack.query import naming
 from gittrack.refname import LOCAL, RUNS, Oid, RunId, is_run_id
 from gittrack.repo import Repo
 from gittrack.shared import make_folder, share
@@ -130,15 +131,15 @@ class Runs:
 
     def find(self, text: str) -> Run:
         """Returns the run that `text` names; raises NotFound or Ambiguous."""
-        return query.find(text, self.listing.runs, commit=self.commit).run
+        return naming.find(text, self.listing.runs, commit=self.commit).run
 
-    def find_path(self, text: str) -> query.Named:
+    def find_path(self, text: str) -> naming.Named:
         """Returns the run, and the path in it, that `text` names."""
-        return query.find(text, self.listing.runs, commit=self.commit)
+        return naming.find(text, self.listing.runs, commit=self.commit)
 
     def find_all(self, texts: Sequence[str]) -> list[Run]:
         """Returns the runs that several words name, each once, in the order they were named."""
-        found = {run.id: run for text in texts for run in query.find_all(text, self.listing.runs, commit=self.commit)}
+        found = {run.id: run for text in texts for run in naming.find_all(text, self.listing.runs, commit=self.commit)}
         return list(found.values())
 
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import click
 
-from gittrack import adoption, index, output, query, repo, seal
+from gittrack import adoption, index, output, repo, seal
 from gittrack.commands import common
 from gittrack.errors import DataRefused, GittrackError, NotFound, UsageError
 from gittrack.model import Run
+from gittrack.query import naming
 from gittrack.repo import Repo
 from gittrack.terminal import printable
 
@@ -74,7 +75,7 @@ def _choose(
     wanted = set()
     for text in runs:
         try:
-            wanted |= {run.id for run in query.find_all(text, listed, commit=git.resolve)}
+            wanted |= {run.id for run in naming.find_all(text, listed, commit=git.resolve)}
         except NotFound:
             if not _is_here(here, text):
                 raise

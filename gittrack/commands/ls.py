@@ -7,9 +7,10 @@ from datetime import datetime
 
 import click
 
-from gittrack import forms, output, query
+from gittrack import forms, output
 from gittrack.commands import common
 from gittrack.model import SYSTEM, Run
+from gittrack.query import fields
 from gittrack.terminal import printable, printable_lines
 
 MAX_COLUMNS = 6  # of metrics, and of params; --columns and the machine forms have all
@@ -60,7 +61,7 @@ def command(
         and set(tags) <= set(run.tags)
         and (start is None or (then := output.moment(run.created)) is None or then.timestamp() >= start)
     ]
-    key = query.sort_key(sort)
+    key = fields.sort_key(sort)
     for run in found[:1]:
         key(run)
     found = sorted(found, key=key) if sort != "-created" or runs else found
@@ -89,7 +90,7 @@ def command(
 
 def _chosen(columns: str, runs: Sequence[Run]) -> tuple[list[str], list[list[object]]]:
     names = [name.strip() for name in columns.split(",") if name.strip()]
-    return names, [[query.field_of(run, name) for name in names] for run in runs]
+    return names, [[fields.field_of(run, name) for name in names] for run in runs]
 
 
 def _table(screen: output.Screen, columns: str | None, runs: Sequence[Run], *, now: datetime) -> list[str]:

@@ -13,7 +13,7 @@ from gittrack.codec import manifest
 from gittrack.commands import common
 from gittrack.errors import NotFound
 from gittrack.model import Event, Metric, Run
-from gittrack.query import Named
+from gittrack.query.naming import Named
 from gittrack.terminal import printable, printable_lines
 
 
