@@ -25,7 +25,7 @@ from gittrack.query.condition import (
     Scalar,
     Truth,
 )
-from gittrack.query.fields import Field, plain_value, unix_time, value_of
+from gittrack.query.fields import Field, comparable, plain_value, value_of
 from gittrack.query.words import pattern
 
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {
@@ -56,7 +56,7 @@ def truth(condition: Condition, run: Run) -> bool | None:
             value = value_of(run, field)
             return None if value is None else value != value
         case Truth(field):
-            value = _comparable(field, run)
+            value = comparable(run, field)
             return None if value is None or isinstance(value, str) else value != 0
         case Match(field, expression):
             return _match(field, expression, run)
@@ -80,10 +80,7 @@ def _any(known: Iterable[bool | None]) -> bool | None:
 
 
 def _comparable(operand: Field | Scalar, run: Run) -> str | int | float | None:
-    if not isinstance(operand, Field):
-        return plain_value(operand)
-    value = value_of(run, operand)
-    return unix_time(value) if operand.kind == "date" else plain_value(value)
+    return comparable(run, operand) if isinstance(operand, Field) else plain_value(operand)
 
 
 def _compare(left: Field | Scalar, sign: Operator, right: Field | Scalar, run: Run) -> bool | None:
@@ -91,7 +88,7 @@ def _compare(left: Field | Scalar, sign: Operator, right: Field | Scalar, run: R
         return _not(_compare(left, "==", right, run))
     for field, other in ((left, right), (right, left)):
         if isinstance(field, Field) and field.kind == "tags":
-            return sign == "==" and other in run.tags
+            return sign == "==" and other in _tags(run)
     one, two = _comparable(left, run), _comparable(right, run)
     if one is None or two is None:
         return None
@@ -103,6 +100,10 @@ def _compare(left: Field | Scalar, sign: Operator, right: Field | Scalar, run: R
 def _match(field: Field, expression: str, run: Run) -> bool | None:
     search = pattern(expression).search
     if field.kind == "tags":
-        return any(search(tag) for tag in run.tags)
-    value = value_of(run, field)
+        return any(search(tag) for tag in _tags(run))
+    value = plain_value(value_of(run, field))
     return search(value) is not None if isinstance(value, str) else None
+
+
+def _tags(run: Run) -> list[str]:
+    return [str(plain_value(tag)) for tag in run.tags]

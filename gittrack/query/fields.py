@@ -5,9 +5,8 @@ One definition for all of them: what can be shown can be asked for, under the sa
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
@@ -51,10 +50,6 @@ RUN_FIELDS: Mapping[str, tuple[Kind, str]] = {
 }
 _ALIASES = {"code": "code.commit", "code.dirty": "dirty", "tag": "tags", "artifacts.count": "artifacts"}
 _GET = {name: attrgetter(path) for name, (_, path) in RUN_FIELDS.items()}
-
-_MOMENT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
-)
 
 
 class Field(NamedTuple):
@@ -139,12 +134,13 @@ def field_of(run: Run, name: str) -> object:
     return ",".join(value) if isinstance(value, tuple) else value
 
 
-def unix_time(text: str | None) -> float | None:
-    """Returns a recorded time (`2026-11-23T14:51:10.123Z`) in Unix seconds; None if it is none."""
-    if text is None or not _MOMENT.fullmatch(text):
+def seconds(text: str | None) -> float | None:
+    """Returns a timestamp as Unix seconds, UTC where it names no zone; None if it is no time."""
+    if not text:
         return None
     try:
-        return datetime.fromisoformat(text).timestamp()
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 
@@ -152,14 +148,26 @@ def unix_time(text: str | None) -> float | None:
 def plain_value(value: object) -> str | int | float | None:
     """Returns a value as comparing and sorting see it; None for NaN and for what is no number and no text.
 
-    true and false are 1 and 0; an integer that 64 bits do not hold is the double next to it, as in SQLite."""
+    true and false are 1 and 0; an integer that 64 bits do not hold is the double next to it, and half a character is
+    `?`, as in SQLite."""
     if isinstance(value, str):
-        return value
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
     if isinstance(value, int):
         return int(value) if -(2**63) <= value < 2**63 else _double(value)
     if isinstance(value, float) and not math.isnan(value):
         return value
     return None
+
+
+def comparable(run: Run, wanted: Field) -> str | int | float | None:
+    """Returns the value of a field as comparing sees it, dates in Unix seconds; None if it cannot be compared."""
+    value = value_of(run, wanted)
+    return seconds(value) if wanted.kind == "date" else plain_value(value)
+
+
+def reversed_text(text: str) -> str:
+    """Returns a text that sorts as `text` does, the other way round."""
+    return "".join(chr(0x10FFFF - ord(char)) for char in text) + chr(0x10FFFF)
 
 
 def _double(value: int) -> float:
@@ -199,9 +207,9 @@ def sort_key(text: str) -> Callable[[Run], tuple[Any, ...]]:
     wanted, down = order(text)
 
     def key(run: Run) -> tuple[Any, ...]:
-        value = value_of(run, wanted)
-        plain = plain_value((",".join(value) or None) if isinstance(value, tuple) else value)
-        newest = _Down((run.created, run.id))
+        created = seconds(run.created)
+        newest = (created is None, -(created or 0.0), _Down(run.id))
+        plain = (",".join(run.tags) or None) if wanted.kind == "tags" else comparable(run, wanted)
         if plain is None:
             return (True, None, newest)
         ranked = (isinstance(plain, str), plain)

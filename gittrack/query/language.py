@@ -36,6 +36,9 @@ MAX_DEPTH = 50  # parentheses and nots; SQLite's own parser gives up at 86
 MAX_TESTS = 500  # SQLite's limit is an expression 1,000 deep
 MAX_VALUES = 5000  # in lists, of all together
 
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 # git takes a text that says nothing of a date for now; this much has to be in it.
 _DATE = re.compile(
@@ -329,7 +332,7 @@ class _Parser:
 
     def _moment(self, operand: _Operand) -> float:
         text = str(operand.value)
-        exact = fields.unix_time(text)
+        exact = fields.seconds(text) if _MOMENT.fullmatch(text) else None
         if exact is not None:
             return exact
         hint = 'write it as git does: "2026-11-23", "2 weeks ago", "yesterday"'
