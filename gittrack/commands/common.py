@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gittrack import output, redact, repo
+from gittrack import output, repo
 from gittrack.errors import GittrackError, NotARepository
 from gittrack.index import live
 from gittrack.index.listing import Index
@@ -76,7 +76,7 @@ def catch_up(place: Repo, *, deleted: bool = False) -> Index:
 
 
 def _recover(place: Repo) -> None:
-    from gittrack import seal
+    from gittrack import redact, seal
 
     for run in seal.recover(place.git, now=time.time(), sign=place.sign):
         output.warn(f"recovered run {run.name} ({run.id}): its process died; status {run.status}, {run.points} points")
@@ -246,6 +246,7 @@ def assignments(words: Sequence[str]) -> dict[str, Any]:
 
 def param_value(name: str, text: str) -> Any:
     """Returns a param's value, read as a YAML 1.2 scalar; a password of digits stays the text that it is."""
+    from gittrack import redact
     from gittrack.codec import yaml12
 
     return text if redact.is_secret(name, text) else yaml12.resolve(text)

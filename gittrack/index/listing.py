@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gittrack.errors import DataRefused, GitFailed, GittrackError
 from gittrack.git import Git
 from gittrack.index import database as file
-from gittrack.index import live, schema, updating
+from gittrack.index import live, schema, state
 from gittrack.index.database import Database, Unusable
 from gittrack.model import Goal, Run
 from gittrack.query import naming
@@ -225,16 +225,20 @@ def _opened(git: Git) -> Database:
 
 
 def _brought_up(git: Git, database: Database) -> Database:
-    state = updating.read_state(database)
-    if updating.is_fresh(git, state):
+    known = state.read_state(database)
+    if state.is_fresh(git, known):
         return database
+    from gittrack.index import updating  # noqa: PLC0415 - most listings find the index fresh
+
     if not database.writable:
         database = file.copied(database)
-    updating.update(git, database, state)
+    updating.update(git, database, known)
     return database
 
 
 def _made(git: Git, folder: Any) -> Database:
+    from gittrack.index import updating  # noqa: PLC0415 - as above
+
     database = file.create(folder)
     try:
         updating.fill(git, database)
