@@ -180,15 +180,17 @@ def _magnitude(value: float) -> int:
 # The last line --------------------------------------------------------------------------------------------------------
 
 
-def left_out(table: Grid, names: Sequence[str], *, more: Sequence[str] = ()) -> str | None:
+def left_out(
+    table: Grid, names: Sequence[str], *, more: Sequence[str] = (), hint: str = "--columns chooses"
+) -> str | None:
     """Returns the line that says which columns are not there, and how to see them; None if all are.
 
-    names: how `--columns` calls the columns; more: those that had no column to begin with."""
+    names: how the columns are called; more: those that had no column to begin with."""
     hidden = [names[at] for at in sorted(table.hidden, key=lambda at: table.heads[at].rank)] + list(more)
     if not hidden:
         return None
     count = f"{len(hidden)} column{'s are' if len(hidden) > 1 else ' is'} not shown"
-    hint = "; --columns chooses"
+    hint = f"; {hint}"
     width = table.screen.width or 160
     listed = f"{count}: {printable(', '.join(hidden))}"
     return output.cut(listed, max(width - len(hint), len(count))) + hint if width > 60 else output.cut(listed, width)

@@ -45,14 +45,27 @@ def find(text: str, runs: Sequence[Run], *, commit: CommitRuns) -> Named:
 
 
 def find_all(text: str, runs: Sequence[Run], *, commit: CommitRuns) -> list[Run]:
-    """Returns the runs that `text` names where several are meant: `tag:x`, `group:x`, or one run."""
+    """Returns the runs that `text` names where several are meant: `tag:x`, `group:x`, `A..B`, or one run.
+
+    `A..B` are the runs that began between the two, both included, from A to B; without A from the oldest, without B
+    to the newest."""
     kind, colon, value = text.partition(":")
     if colon and kind in ("tag", "group"):
         found = [run for run in runs if (value in run.tags if kind == "tag" else value == run.group)]
         if not found:
             raise NotFound(f"no run has the {kind} '{value}'", hint="see `git track ls`")
         return found
+    if ".." in text and text.strip(".") and not any(run.name == text for run in runs):
+        return _between(text, runs, commit)
     return [find(text, runs, commit=commit).run]
+
+
+def _between(text: str, runs: Sequence[Run], commit: CommitRuns) -> list[Run]:
+    first, _, last = text.partition("..")
+    places = {run.id: at for at, run in enumerate(runs)}
+    begin = places[find(first, runs, commit=commit).run.id] if first else len(runs) - 1
+    end = places[find(last, runs, commit=commit).run.id] if last else 0
+    return list(runs[end : begin + 1])[::-1] if begin >= end else list(runs[begin : end + 1])
 
 
 def _find_run(text: str, runs: Sequence[Run], commit: CommitRuns) -> Run | None:
