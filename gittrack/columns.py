@@ -141,6 +141,14 @@ def split(text: str) -> list[str]:
     return [name for part in _NAME.findall(text) if (name := part.strip())]
 
 
+def sorting(text: str) -> list[str]:
+    """Returns the fields that `--sort` names, a `-` in front for downwards; raises UsageError for what is none."""
+    names = split(text)
+    for name in names:
+        fields.field_of(_NOBODY, name.removeprefix("-"))
+    return names
+
+
 def named(text: str, runs: Sequence[Run]) -> list[Column]:
     """Returns the columns that `--columns` names, each once; raises UsageError for a name that is no field.
 

@@ -123,6 +123,12 @@ def test_columns_are_named_by_fields_and_patterns(text: str, names: list[str] | 
         assert [column.name for column in columns.named(text, RUNS)] == names
 
 
+def test_what_is_sorted_by_is_checked_before_there_is_a_run() -> None:
+    assert columns.sorting("-metrics.val/acc, params.lr") == ["-metrics.val/acc", "params.lr"]
+    with pytest.raises(UsageError):
+        columns.sorting("name,-nonsense")
+
+
 @pytest.mark.parametrize("text", ["nonsense", "name,nonsense", "par*", "", " , "])
 def test_a_column_that_is_no_field_is_refused_where_there_are_no_runs_too(text: str) -> None:
     for runs in (RUNS, []):

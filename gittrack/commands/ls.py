@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -65,10 +66,14 @@ def command(
     screen = common.screen(place, colour)
     if agg and not group_by:
         raise UsageError("--agg needs groups", hint="add --group-by params.X")
+    order = ["-created"]
+    if not group_by:
+        with _of_setting("sort", sort):
+            order = columns.sorting(sort or place.settings.get("sort"))
     found = _which(
         place,
         runs,
-        sort=None if group_by else sort or place.settings.get("sort"),
+        order=order,
         limit=None if group_by else max_count,
         statuses=statuses,
         tags=tags,
@@ -92,7 +97,7 @@ def command(
     elif form:
         heads, rows = _chosen(wanted, found) if wanted else forms.wide_rows(found)
         _print_sheet(screen, heads, rows, form)
-    elif found or wanted:
+    elif found:
         screen.page(_lines(place, screen, found, wanted), common.pager(place) if screen.terminal else None)
 
 
@@ -100,7 +105,7 @@ def _which(
     place: Repo,
     words: Sequence[str],
     *,
-    sort: str | None,
+    order: Sequence[str],
     limit: int | None,
     statuses: Sequence[str],
     tags: Sequence[str],
@@ -120,11 +125,20 @@ def _which(
         and set(tags) <= set(run.tags)
         and (start is None or (then := output.moment(run.created)) is None or then.timestamp() >= start)
     ]
-    if sort != "-created" or words:
-        for name in reversed(columns.split(sort or "-created")):
-            key = fields.sort_key(name)
-            found.sort(key=key)
+    if words or list(order) != ["-created"]:
+        for name in reversed(order):
+            found.sort(key=fields.sort_key(name))
     return found[:limit]
+
+
+@contextlib.contextmanager
+def _of_setting(key: str, text: str | None) -> Iterator[None]:
+    """Lets an error about a field say that it stands in a setting, where no option (`text`) was given."""
+    try:
+        yield
+    except UsageError as exc:
+        exc.cause = exc.cause or (None if text else f"it stands in the setting track.{key}")
+        raise
 
 
 def _lines(place: Repo, screen: output.Screen, runs: Sequence[Run], wanted: str | None) -> Iterator[str]:
@@ -132,9 +146,8 @@ def _lines(place: Repo, screen: output.Screen, runs: Sequence[Run], wanted: str 
     from gittrack import tables
 
     names = wanted or place.settings.get("columns")
-    chosen = columns.named(names, runs) if names else columns.chosen(runs)
-    if not runs:
-        return
+    with _of_setting("columns", wanted):
+        chosen = columns.named(names, runs) if names else columns.chosen(runs)
     table = tables.of_runs(screen, chosen, runs, now=common.now())
     yield from table.lines()
     more = [] if names else columns.without(runs, chosen)

@@ -423,7 +423,9 @@ def test_settings_say_which_columns_and_in_which_order(repo: GitRepo) -> None:
     repo.git("config", "track.columns", "nonsense")
     code, out, err = attempt(repo, "ls")
     assert (code, out) == (2, "")
-    assert "'nonsense' is no field of a run" in err
+    assert "'nonsense' is no field of a run\ncause: it stands in the setting track.columns\n" in err
+    repo.git("config", "track.sort", "nonsense")
+    assert "cause: it stands in the setting track.sort\n" in attempt(repo, "ls", "--columns", "name")[2]
 
 
 def test_what_has_no_column_is_said_on_the_last_line_or_beside_a_pipe(repo: GitRepo) -> None:
