@@ -6,7 +6,6 @@ looked at. Where there is little room the columns that matter less are left out,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -20,8 +19,7 @@ _MATTERS = 120  # columns of a smaller rank are worth shorter texts
 _GAP = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """A column: what stands above it, and what it is worth where there is little room (smaller stays longer).
 
     right: of numbers, which are never cut; middle: texts that are too long lose their middle and not their end."""
@@ -39,27 +37,34 @@ class Row(NamedTuple):
     codes: Mapping[int, tuple[str, ...]] = {}
 
 
-@dataclass
 class Grid:
     """A laid out table; `hidden` are the places of the columns that have no room."""
 
-    screen: output.Screen
-    heads: Sequence[Head]
-    first: list[Row]
-    rest: Iterator[Row]
-    shown: list[int]
-    widths: dict[int, int]
-    hidden: list[int] = field(default_factory=list)
+    def __init__(
+        self,
+        screen: output.Screen,
+        heads: Sequence[Head],
+        first: list[Row],
+        rest: Iterator[Row],
+        widths: dict[int, int],
+    ) -> None:
+        self.screen = screen
+        self.heads = heads
+        self.shown = sorted(widths)
+        self.hidden = [at for at in range(len(heads)) if at not in widths]
+        self._first = first
+        self._rest = rest
+        self.widths = widths
 
     def lines(self) -> Iterator[str]:
         """Yields the head and then line by line; columns grow where a later row needs it and there is room."""
         codes = dict.fromkeys(self.shown, (output.BOLD,))
         yield self._line([cut_middle(head.text, self.widths.get(at, 0)) for at, head in enumerate(self.heads)], codes)
-        rows = self.first
+        rows = self._first
         while rows:
             for row in rows:
                 yield self._line(row.texts, row.codes)
-            rows = list(islice(self.rest, FIRST))
+            rows = list(islice(self._rest, FIRST))
             self._grow(rows)
 
     def _line(self, texts: Sequence[str], codes: Mapping[int, tuple[str, ...]]) -> str:
@@ -91,7 +96,7 @@ def lay_out(screen: output.Screen, heads: Sequence[Head], rows: Iterable[Row]) -
     """Returns the table, its columns chosen and measured by the first rows; without a width nothing is left out."""
     flow = iter(rows)
     first = list(islice(flow, FIRST))
-    heads = [replace(head, text=printable(head.text)) for head in heads]
+    heads = [head._replace(text=printable(head.text)) for head in heads]
     natural = {
         at: max([output.width_of(head.text), *(output.width_of(row.texts[at]) for row in first)])
         for at, head in enumerate(heads)
@@ -105,8 +110,7 @@ def lay_out(screen: output.Screen, heads: Sequence[Head], rows: Iterable[Row]) -
         shown = fitting(widths, heads, room)
         if all(at in shown for at, head in enumerate(heads) if head.rank < _MATTERS):
             break
-    hidden = [at for at in natural if at not in shown]
-    return Grid(screen, heads, first, flow, shown, {at: widths[at] for at in shown}, hidden)
+    return Grid(screen, heads, first, flow, {at: widths[at] for at in shown})
 
 
 def _limit(head: Head, limit: int, room: int | None) -> int:

@@ -9,14 +9,16 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import chain, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gittrack import columns, grid, output
 from gittrack.columns import Column
 from gittrack.grid import Grid, Head, Row
-from gittrack.grouping import AGGREGATES, Grouped
 from gittrack.model import Goal, Run
 from gittrack.terminal import printable
+
+if TYPE_CHECKING:
+    from gittrack.grouping import Grouped
 
 MARK = "*"  # the best of a column
 BEST = (output.BOLD, output.GREEN)
@@ -112,6 +114,8 @@ def _codes(name: str, run: Run) -> tuple[str, ...]:
 
 def of_groups(screen: output.Screen, grouped: Grouped) -> Grid:
     """Returns the table of groups: what they share, how many runs, and the aggregates of each measure."""
+    from gittrack.grouping import AGGREGATES  # noqa: PLC0415 - only for groups
+
     by, measures, agg, groups = grouped.by, grouped.measures, grouped.agg, grouped.groups
     keys = [[output.number(value) if value is not None else NONE for value in group.key] for group in groups]
     heads = [
@@ -151,6 +155,8 @@ def _joined(words: Sequence[str]) -> list[str]:
 
 
 def _summary(screen: output.Screen, values: Sequence[float], word: str) -> str:
+    from gittrack.grouping import AGGREGATES  # noqa: PLC0415 - only for groups
+
     if not values:
         return "0" if word == "count" else NONE
     if not word.startswith("mean "):
