@@ -116,8 +116,8 @@ def _which(place: Repo, words: Sequence[str]) -> list[Run]:
             chosen.setdefault(run.id, run)
     found = list(chosen.values())
     if len(found) == 1 and len(words) == 1:
-        ids = [run.id for run in known.listing.runs]
-        found = [*known.listing.runs[(at := ids.index(found[0].id)) + 1 : at + 2], *found]
+        before = known.index.before(found[0])
+        found = [before, *found] if before else found
     if len(found) < 2:
         cause = f"all of these name run '{found[0].name}'" if len(words) > 1 else None
         raise UsageError("diff needs two runs", cause=cause, hint="name two, as in `git track diff @{-1} @`")

@@ -114,9 +114,12 @@ def _which(
 ) -> list[Run] | None:
     """Returns the runs that are meant, in their order; None if there are none at all."""
     known = common.read_runs(place, deleted=everything)
-    if not known.listing.runs and not words:
+    if not words and not known.index:
         return None
-    found: list[Run] = known.find_all(words) if words else list(known.listing.runs)
+    newest = list(order) == ["-created"]
+    if newest and not (words or statuses or tags or since):
+        return known.index.select(limit=limit)
+    found = known.find_all(words) if words else known.runs
     start = place.git.date(since) if since else None
     found = [
         run
@@ -125,7 +128,7 @@ def _which(
         and set(tags) <= set(run.tags)
         and (start is None or (then := output.moment(run.created)) is None or then.timestamp() >= start)
     ]
-    if words or list(order) != ["-created"]:
+    if words or not newest:
         for name in reversed(order):
             found.sort(key=fields.sort_key(name))
     return found[:limit]

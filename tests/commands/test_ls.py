@@ -214,6 +214,20 @@ def test_filters_by_status_tag_time_count_and_name(repo: GitRepo) -> None:
     assert found("group:sweep", ids[1][:6]) == ["second", "first"]
 
 
+def test_two_dots_name_the_runs_between_two_also_where_one_is_still_recorded(repo: GitRepo) -> None:
+    three(repo)
+    repo.track("start", "--name", "open")
+
+    def found(text: str) -> list[str]:
+        return ask(repo, "ls", text, "--format", "%(name)").split()
+
+    assert found("first..second") == found("second..first") == ["second", "first"]
+    assert found("second..open") == found("open..second") == ["open", "third", "second"]
+    assert found("second..") == ["open", "third", "second"]
+    assert found("..second") == ["second", "first"]
+    assert found("open..open") == ["open"]
+
+
 def test_columns_choose_what_the_table_has(repo: GitRepo) -> None:
     three(repo)
 
