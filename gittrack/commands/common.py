@@ -209,9 +209,7 @@ def require_commit(run: Run) -> Run:
 
 def short_code(run: Run) -> str:
     """Returns the code commit as `1a2b3c4`, with `*` if there were uncommitted changes."""
-    if run.code.commit is None:
-        return "*" if run.code.dirty else ""
-    return run.code.commit[:7] + ("*" if run.code.dirty else "")
+    return run.code.brief
 
 
 __all__ = ["RUNS", "Runs", "is_run_id"]

@@ -17,6 +17,7 @@ from gittrack.index import live, schema, state
 from gittrack.index.database import Database, Unusable
 from gittrack.model import Goal, Run
 from gittrack.query import naming
+from gittrack.query.fields import seconds
 from gittrack.refname import Oid, RunId
 
 if TYPE_CHECKING:
@@ -124,6 +125,20 @@ class Index(naming.Book):
     def newest(self, skip: int = 0) -> Run | None:
         found = self.select(limit=skip + 1)
         return found[skip] if skip < len(found) else None
+
+    def between(self, older: Run | None, newer: Run | None) -> list[Run]:
+        bounds = [(sign, run) for sign, run in ((">=", older), ("<=", newer)) if run]
+        values = [value for _, run in bounds for value in (seconds(run.created), run.id)]
+        if None in values:  # a time that nobody can read is older than all, which SQL does not say
+            return naming.Listed(self.runs()).between(older, newer)
+        where = " AND ".join(f"(created_at, id) {sign} (?, ?)" for sign, _ in bounds) or "1"
+        first, last = naming.age(newer) if newer else None, naming.age(older) if older else None
+        live = [
+            run
+            for run in self.live
+            if (first is None or naming.age(run) >= first) and (last is None or naming.age(run) <= last)
+        ]
+        return self._merged(self._committed(where, values), live, None)
 
     def goals(self, metric: str) -> set[Goal]:
         if not _is_text(metric):
