@@ -78,3 +78,11 @@ class GitFailed(GittrackError):
     """A git command failed where it should not have."""
 
     exit_code = 128
+
+
+class NoMetric(NotFound, KeyError):
+    """A run has no points of the metric that is asked for."""
+
+
+class NotInstalled(GittrackError, ImportError):
+    """A library that gittrack can do without, and this call cannot, is not there."""
