@@ -101,7 +101,7 @@ class Index(naming.Book):
 
     def tagged(self, tag: str) -> list[Run]:
         live = [run for run in self.live if tag in run.tags]
-        return self._named("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", tag, live)
+        return self._named("EXISTS (SELECT 1 FROM json_each(record, '$.tags') WHERE value = ?)", tag, live)
 
     def grouped(self, group: str) -> list[Run]:
         return self._named("group_name = ?", group, [run for run in self.live if run.group == group])
@@ -113,14 +113,16 @@ class Index(naming.Book):
     def goals(self, metric: str) -> set[Goal]:
         if not _is_text(metric):
             return set()
-        asked = f"SELECT DISTINCT json_extract(one.value, '$[8]') FROM runs, json_each(metrics) AS one WHERE {self._shown()} AND one.key = ?"  # noqa: S608, E501 - words of ours
+        asked = f"SELECT DISTINCT json_extract(one.value, '$[8]') FROM runs, json_each(record, '$.metrics') AS one WHERE {self._shown()} AND one.key = ?"  # noqa: S608, E501 - words of ours
         found: set[Goal] = {goal for (goal,) in self._ask(asked, (metric,)) if goal in ("min", "max")}
         return found | naming.Listed(self.live).goals(metric)
 
     def best(self, metric: str, *, high: bool) -> Run | None:
         at, order = (4, "DESC") if high else (2, "ASC")
-        value = f"(SELECT json_extract(one.value, '$[{at}]') FROM json_each(metrics) AS one WHERE one.key = ?1)"  # noqa: S608 - words of ours
-        where = "EXISTS (SELECT 1 FROM json_each(metrics) AS one WHERE one.key = ?1)"
+        value = (
+            f"(SELECT json_extract(one.value, '$[{at}]') FROM json_each(record, '$.metrics') AS one WHERE one.key = ?1)"  # noqa: S608 - words of ours
+        )
+        where = "EXISTS (SELECT 1 FROM json_each(record, '$.metrics') AS one WHERE one.key = ?1)"
         order = f"typeof({value}) IN ('integer', 'real') DESC, {value} {order}, {_NEWEST}"
         committed = self._committed(where, (metric,), order=order, limit=1) if _is_text(metric) else []
         live = [run for run in self.live if metric in run.metrics]
