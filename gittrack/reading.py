@@ -37,8 +37,10 @@ class _Asked:
     deleted: bool = False
 
 
-class Runs(Sequence[RecordedRun]):
-    """Runs in an order: sized, sliceable, iterable; read when first looked at, and then kept as they were."""
+class Runs:
+    """Runs in an order: sized, sliceable, iterable; read when first looked at, and then kept as they were.
+
+    No `collections.abc.Sequence`: polars would take one for a list of rows, and never ask for the table."""
 
     def __init__(self, asked: _Asked, *, found: Sequence[Run] | None = None) -> None:
         """found: the runs, where they are known already."""
