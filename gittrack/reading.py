@@ -82,8 +82,6 @@ class Runs:
         return any(item in (run.id, run.name) for run in self._runs)
 
     def __repr__(self) -> str:
-        if self._found is None:
-            return "<runs, not read yet>"
         more = [f"  ... and {len(self) - 10} more"] if len(self) > 10 else []
         bad = [f"  ({len(self._damaged)} could not be read: see .damaged)"] if self._damaged else []
         return "\n".join([f"<{len(self)} run(s)>", *(f"  {run!r}" for run in self[:10]), *more, *bad])

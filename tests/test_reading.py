@@ -38,6 +38,7 @@ def test_runs_are_a_sequence_newest_first(repo: GitRepo) -> None:
     assert (runs[0].id, runs[-1].id) == (made[2].id, made[0].id)
     assert [run.name for run in runs[1:]] == ["b", "a"]
     assert isinstance(runs[1:], gittrack.Runs)
+    assert repr(runs).splitlines()[:2] == ["<3 run(s)>", f"  <run c ({made[2].id}): finished>"]
     assert [run.name for run in reversed(runs)] == ["a", "b", "c"]
     assert runs[1] in runs
     assert "b" in runs
@@ -47,7 +48,6 @@ def test_runs_are_a_sequence_newest_first(repo: GitRepo) -> None:
 
 def test_nothing_is_read_until_it_is_looked_at(repo: GitRepo) -> None:
     runs = gittrack.runs()
-    assert repr(runs) == "<runs, not read yet>"
     make(repo, name="later")
     assert [run.name for run in runs] == ["later"]
     make(repo, name="too late")
