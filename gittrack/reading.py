@@ -19,7 +19,8 @@ from gittrack.frames import Frame, Series, guessed, milliseconds
 from gittrack.index import live
 from gittrack.index.listing import Index
 from gittrack.model import Run
-from gittrack.query import fields, naming
+from gittrack.query import evaluate, fields, language, naming
+from gittrack.query.condition import Condition
 from gittrack.recorded import RecordedRun, chosen, curves
 from gittrack.repo import Repo
 
@@ -31,7 +32,7 @@ class _Asked:
     """Which runs are meant."""
 
     place: Repo
-    where: str | None = None
+    where: Condition | None = None
     sort: str | None = None
     limit: int | None = None
     deleted: bool = False
@@ -148,7 +149,9 @@ def runs(
         raise UsageError(f"a limit of {limit} runs makes no sense", hint="leave it out for all")
     if sort is not None:
         fields.sort_key(sort)
-    return Runs(_Asked(_open(path), where, sort, limit, deleted))
+    place = _open(path)
+    condition = language.parse(where, date=place.git.date) if where is not None else None
+    return Runs(_Asked(place, condition, sort, limit, deleted))
 
 
 def get(text: str, *, path: str | Path | None = None) -> RecordedRun:
@@ -182,6 +185,8 @@ def _select(asked: _Asked) -> tuple[Sequence[Run], tuple[GittrackError, ...]]:
         found, damaged = book.runs(), tuple(book.damaged)
     finally:
         book.close()
+    if asked.where is not None:
+        found = [run for run in found if evaluate.matches(asked.where, run)]
     if asked.sort is not None:
         found.sort(key=fields.sort_key(asked.sort))
     return found[: asked.limit], damaged

@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import traceback
 from array import array
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -64,7 +65,29 @@ def test_runs_are_sorted_and_limited(repo: GitRepo) -> None:
     assert len(gittrack.runs(limit=0)) == 0
 
 
+def test_runs_are_chosen_by_a_query(repo: GitRepo) -> None:
+    for name, acc in (("a", 0.5), ("b", 0.95), ("c", 0.91)):
+        make(repo, {"val/acc": [acc]}, name=name, params={"opt": {"lr": acc / 100}}, tags=["x"] if name == "b" else [])
+    assert [run.name for run in gittrack.runs("metrics.val/acc > 0.9", sort="-metrics.val/acc")] == ["b", "c"]
+    assert [run.name for run in gittrack.runs('tag == "x" and params.opt.lr < 1')] == ["b"]
+    assert len(gittrack.runs("metrics.none is none and created > '1 day ago'")) == 3
+
+
+def test_an_error_says_all_it_knows_in_a_traceback(repo: GitRepo) -> None:
+    with pytest.raises(UsageError) as wrong:
+        gittrack.runs("metrics.acc >")
+    shown = "".join(traceback.format_exception(wrong.value))
+    assert "cause: metrics.acc >" in shown
+    with pytest.raises(NotFound) as none:
+        gittrack.get("none")
+    assert any(line.startswith("hint: ") for line in traceback.format_exception(none.value)[-1].splitlines())
+
+
 def test_a_question_that_makes_no_sense_is_refused_when_it_is_asked(repo: GitRepo) -> None:
+    with pytest.raises(UsageError):
+        gittrack.runs("metrics.acc > and")
+    with pytest.raises(UsageError):
+        gittrack.runs(sort="nothing")
     with pytest.raises(UsageError, match="limit"):
         gittrack.runs(limit=-1)
     with pytest.raises(NotARepository):
