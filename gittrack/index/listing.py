@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gittrack.errors import DataRefused, GitFailed, GittrackError
 from gittrack.git import Git
@@ -18,6 +18,9 @@ from gittrack.index.database import Database, Unusable
 from gittrack.model import Goal, Run
 from gittrack.query import naming
 from gittrack.refname import Oid, RunId
+
+if TYPE_CHECKING:
+    from gittrack.index.sql import Answer
 
 _NEWEST = "created_at DESC, id DESC"
 
@@ -82,6 +85,18 @@ class Index(naming.Book):
         """Returns how many runs there are."""
         ((found,),) = self._ask(f"SELECT count(*) FROM runs WHERE {self._shown()}")  # noqa: S608 - words of ours
         return int(found) + len(self.live)
+
+    def sql(self, text: str) -> Answer:
+        """Returns what a question in SQL gives (docs/reference/index.md); raises UsageError. Closes the index."""
+        from gittrack.index import sql  # noqa: PLC0415 - only for who asks in SQL
+
+        try:
+            with file.translated():
+                sql.prepare(self._database.connection, self._live_runs[0], deleted=self._deleted)
+        except Unusable:
+            self._rebuild()
+            sql.prepare(self._database.connection, self._live_runs[0], deleted=self._deleted)
+        return sql.ask(self._database.connection, text)
 
     # Naming (see `query.naming`) ------------------------------------------------------------------------------------
 

@@ -93,7 +93,7 @@ def row_of(run: Run, text: str, *, loose: bool = False) -> tuple[Any, ...]:
     )
     row = tuple([_storable(value) if type(value) in _UNSURE else value for value in row])
     plain = not run.more and '$float"' not in text and "\\ud" not in text and text.isascii()
-    return (*row, *((_dump(run.flat_params), text) if plain else _normal(run)))
+    return (*row, *((dump(run.flat_params), text) if plain else _normal(run)))
 
 
 _UNSURE = (str, int)
@@ -111,10 +111,11 @@ def run_of(row: tuple[Any, ...]) -> Run:
 
 def _normal(run: Run) -> tuple[str, str]:
     """Returns flat params and record of a run without what SQLite cannot hold."""
-    return _dump(_whole(run.flat_params)), _dump(_whole(record.encode(replace(run, more=False))))
+    return dump(_whole(run.flat_params)), dump(_whole(record.encode(replace(run, more=False))))
 
 
-def _dump(value: Mapping[str, Any]) -> str:
+def dump(value: Mapping[str, Any]) -> str:
+    """Returns JSON as SQLite reads it, infinities included."""
     text = record.dump(value)
     if '$float"' in text:
         for tag, number in _INFINITIES:
