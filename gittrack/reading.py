@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from gittrack import histories, repo
 from gittrack.curves import Axis, Curves
@@ -19,10 +19,12 @@ from gittrack.frames import Frame, Series, guessed, milliseconds
 from gittrack.index import live
 from gittrack.index.listing import Index
 from gittrack.model import Run
-from gittrack.query import evaluate, fields, language, naming
-from gittrack.query.condition import Condition
+from gittrack.query import fields, naming
 from gittrack.recorded import RecordedRun, chosen, curves
 from gittrack.repo import Repo
+
+if TYPE_CHECKING:
+    from gittrack.query.condition import Condition
 
 SHOWN_ROWS = 20  # in a notebook
 
@@ -150,8 +152,7 @@ def runs(
     if sort is not None:
         fields.sort_key(sort)
     place = _open(path)
-    condition = language.parse(where, date=place.git.date) if where is not None else None
-    return Runs(_Asked(place, condition, sort, limit, deleted))
+    return Runs(_Asked(place, None if where is None else _parsed(where, place), sort, limit, deleted))
 
 
 def get(text: str, *, path: str | Path | None = None) -> RecordedRun:
@@ -175,6 +176,12 @@ def _open(path: str | Path | None) -> Repo:
     return repo.open_repo(None if path is None else Path(path))
 
 
+def _parsed(where: str, place: Repo) -> Condition:
+    from gittrack.query import language  # noqa: PLC0415 - only for a query
+
+    return language.parse(where, date=place.git.date)
+
+
 def _select(asked: _Asked) -> tuple[Sequence[Run], tuple[GittrackError, ...]]:
     """Returns the runs that are meant, in order, and what could not be read.
 
@@ -182,10 +189,13 @@ def _select(asked: _Asked) -> tuple[Sequence[Run], tuple[GittrackError, ...]]:
     _catch_up(asked.place)
     book = Index(asked.place.git, deleted=asked.deleted)
     try:
-        found, damaged = book.runs(), tuple(book.damaged)
+        as_they_are = asked.where is None and asked.sort is None
+        found, damaged = book.select(limit=asked.limit if as_they_are else None), tuple(book.damaged)
     finally:
         book.close()
     if asked.where is not None:
+        from gittrack.query import evaluate  # noqa: PLC0415 - only for a query
+
         found = [run for run in found if evaluate.matches(asked.where, run)]
     if asked.sort is not None:
         found.sort(key=fields.sort_key(asked.sort))
