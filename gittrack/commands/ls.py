@@ -18,6 +18,7 @@ from gittrack.terminal import printable_lines
 
 if TYPE_CHECKING:
     from gittrack.grouping import Grouped
+    from gittrack.query.condition import Condition
 
 
 @click.command("ls", cls=common.JsonCommand)
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("-n", "--max-count", type=click.IntRange(min=0), help="Show at most this many.")
 @click.option("--sort", help="Fields to sort by, separated by commas; a '-' in front reverses.  [default: -created]")
 @click.option("--columns", "wanted", help="Columns, separated by commas: fields, params.X, metrics.X[.stat], params.*.")
+@common.where_option
 @click.option("--status", "statuses", multiple=True, help="Only runs with this status.")
 @click.option("--tag", "tags", multiple=True, help="Only runs with this tag.")
 @click.option("--since", help="Only runs created since then, as git understands it ('2 weeks ago').")
@@ -43,6 +45,7 @@ def command(
     max_count: int | None,
     sort: str | None,
     wanted: str | None,
+    where: tuple[str, ...],
     statuses: tuple[str, ...],
     tags: tuple[str, ...],
     since: str | None,
@@ -70,16 +73,9 @@ def command(
     if not group_by:
         with _of_setting("sort", sort):
             order = columns.sorting(sort or place.settings.get("sort"))
-    found = _which(
-        place,
-        runs,
-        order=order,
-        limit=None if group_by else max_count,
-        statuses=statuses,
-        tags=tags,
-        since=since,
-        everything=everything,
-    )
+    asked = common.condition(place, where, statuses=statuses, tags=tags, since=since)
+    limit = None if group_by else max_count
+    found = _which(place, runs, asked=asked, order=order, limit=limit, everything=everything)
     if found is None:
         output.warn("no runs yet; record one with `git track run -- CMD`, or `import gittrack` in a script")
         found = []
@@ -105,33 +101,17 @@ def _which(
     place: Repo,
     words: Sequence[str],
     *,
+    asked: Condition | None,
     order: Sequence[str],
     limit: int | None,
-    statuses: Sequence[str],
-    tags: Sequence[str],
-    since: str | None,
     everything: bool,
 ) -> list[Run] | None:
     """Returns the runs that are meant, in their order; None if there are none at all."""
     known = common.read_runs(place, deleted=everything)
-    if not words and not known.index:
-        return None
-    newest = list(order) == ["-created"]
-    if newest and not (words or statuses or tags or since):
-        return known.index.select(limit=limit)
-    found = known.find_all(words) if words else known.runs
-    start = place.git.date(since) if since else None
-    found = [
-        run
-        for run in found
-        if (not statuses or run.status in statuses)
-        and set(tags) <= set(run.tags)
-        and (start is None or (then := output.moment(run.created)) is None or then.timestamp() >= start)
-    ]
-    if words or not newest:
-        for name in reversed(order):
-            found.sort(key=fields.sort_key(name))
-    return found[:limit]
+    if words:
+        return fields.arranged(common.matching(known.find_all(words), asked), order)[:limit]
+    found = known.index.select(asked, order=order, limit=limit)
+    return found if found or known.index else None
 
 
 @contextlib.contextmanager
