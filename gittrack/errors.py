@@ -18,6 +18,8 @@ class GittrackError(Exception):
         self.message = message
         self.cause = cause
         self.hint = hint
+        for line in self.lines()[1:]:  # a traceback shows them, in a script and in a notebook
+            self.add_note(line)
 
     def __str__(self) -> str:
         return self.message  # which may have been made clearer on the way
@@ -96,3 +98,11 @@ class GitFailed(GittrackError):
     """A git command failed where it should not have."""
 
     exit_code = 128
+
+
+class NoMetric(NotFound, KeyError):
+    """A run has no points of the metric that is asked for."""
+
+
+class NotInstalled(GittrackError, ImportError):
+    """A library that gittrack can do without, and this call cannot, is not there."""

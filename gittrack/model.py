@@ -95,6 +95,11 @@ class Code:
         """The commit whose tree is the code, uncommitted changes included."""
         return self.snapshot or self.commit
 
+    @property
+    def brief(self) -> str:
+        """The commit as `1a2b3c4`, with `*` if there were uncommitted changes."""
+        return (self.commit or "")[:7] + ("*" if self.dirty else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
@@ -271,19 +276,20 @@ def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
     if dict not in {type(item) for item in nested.values()} and type(nested) is dict:
         return dict(nested)  # one level already, as most params are
     found: dict[str, Any] = {}
-    count = 0
-
-    def walk(value: Mapping[str, Any], prefix: str) -> None:
-        nonlocal count
-        for key, item in value.items():
-            if isinstance(item, Mapping) and item:
-                walk(item, f"{prefix}{key}.")
-            else:
-                found[prefix + key] = item
-                count += 1
-
-    walk(nested, "")
+    count = _flatten_into(found, nested, "")
     return found if len(found) == count else _flatten_clashing(nested)
+
+
+def _flatten_into(found: dict[str, Any], nested: Mapping[str, Any], prefix: str) -> int:
+    """Adds what is in a mapping under dotted names; returns how many values that were."""
+    count = 0
+    for key, item in nested.items():
+        if isinstance(item, Mapping) and item:
+            count += _flatten_into(found, item, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = item
+            count += 1
+    return count
 
 
 def _flatten_clashing(nested: Mapping[str, Any]) -> dict[str, Any]:

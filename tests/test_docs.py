@@ -7,15 +7,22 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import gittrack
-from gittrack import forms
+from gittrack import forms, reading
 from gittrack.cli import GROUPS
+from gittrack.curves import Curves
 from gittrack.model import Metric, Run
+from gittrack.reading import Runs
+from gittrack.recorded import RecordedRun
 from gittrack.refname import RunId
 from gittrack.settings import KEYS
 from tests import gitcmd
 from tests.gitcmd import GitRepo
 from tests.nogit import without_git
+from tests.recording import make
+from tests.runs import ask, record
 
 ROOT = Path(__file__).parent.parent
 
@@ -62,6 +69,29 @@ def test_the_shell_script_of_the_how_to_records_a_run(repo: GitRepo) -> None:
     assert repo.track("show", "nightly:artifacts/model.onnx").stdout == "weights"
 
 
+def test_the_page_about_analysis_in_python_runs_from_top_to_bottom(repo: GitRepo) -> None:
+    for library in ("pandas", "polars", "pyarrow", "matplotlib"):
+        pytest.importorskip(library)
+    (repo.path / "model.txt").write_text("weights", "utf-8")
+    for number, rate in enumerate((0.1, 0.01, 0.1)):
+        values = {"val/acc": [0.5, 0.6 + number / 10], "loss": [1 / (step + 1) for step in range(30)]}
+        make(repo, values, goals={"val/acc": "max"}, params={"lr": rate}, name=f"run-{number}", files=["model.txt"])
+    script = "".join(_blocks("docs/how-to/analyse-in-python.md", "python"))
+    done = repo.python(script + "import polars\nassert polars.DataFrame(runs).equals(runs.to_polars())\n")
+    assert done.stdout.startswith("run-2 0.1 0.8\nrun-1 0.01 0.7\nrun-0 0.1 0.6\n")
+    assert "30 ('step', 'time', 'loss', 'val/acc')\n" in done.stdout
+    assert "artifacts/model.txt" in done.stdout
+    assert (repo.path / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_python_page_names_all_that_a_run_that_is_read_has() -> None:
+    text = (ROOT / "docs/reference/python.md").read_text("utf-8").partition("## Reading")[2]
+    columns = reading.frame([Run(RunId("r0123456789ab"), "a", "finished", "")]).columns
+    members = [name for kind in (RecordedRun, Runs, Curves) for name in vars(kind) if not name.startswith("_")]
+    missing = [name for name in [*columns, *members] if not re.search(rf"`{re.escape(name)}[`(\[]", text)]
+    assert missing == []
+
+
 def test_the_way_to_hide_runs_from_graphs_works(repo: GitRepo) -> None:
     repo.track("run", "--", "true")
     assert "run " in repo.git("log", "--all", "--format=%s")
@@ -76,6 +106,42 @@ def test_the_commands_of_the_page_on_machines_without_git_work_there(repo: GitRe
     done = gitcmd.run(["sh", "-ec", commands], cwd=repo.path, env=env)
     assert "finished" in done.stdout
     assert "git is not on PATH" in done.stdout
+
+
+def test_the_commands_of_the_page_on_comparing_runs_work(repo: GitRepo) -> None:
+    looks, columns, groups, differences, gate = _blocks("docs/how-to/compare-runs.md", "sh")
+    metric = {"val/acc": [0.9], "loss": [0.5]}
+    specs = [{"params": {"lr": at, "opt": "adam"}, "tags": ["paper"], "metrics": metric} for at in range(5)]
+    before = {"name": "before", "tags": ["baseline"], "metrics": metric, "goals": {"val/acc": "max"}}
+    record(repo, *specs, before, {"name": "after", "metrics": {"val/acc": [0.8]}})
+
+    assert _shell(repo, looks).count("NAME") == 2
+    assert "metrics.val/acc.best" in _shell(repo, columns)
+    assert "params.lr,runs,mean(metrics.val/acc.last)" in _shell(repo, groups)
+    assert "-0.1 (-11%) worse" in _shell(repo, differences)
+    (repo.path / "train.py").write_text("import gittrack as gt\ngt.init()\ngt.log({'val/acc': 0.897})\n", "utf-8")
+    done = gitcmd.run(["sh", "-e", "-c", gate], cwd=repo.path, check=False)
+    assert done.returncode == 1, done.stderr
+    assert re.search(
+        r"^worse: val/acc is 0.897 in \S+ and was 0.9 in before: down by 0.003; 0.002 is", done.stdout, re.MULTILINE
+    )
+    done = gitcmd.run(["sh", "-e", "-c", gate.replace("0.002", "1%")], cwd=repo.path, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_schema_of_diff_has_exactly_the_keys_that_are_printed(repo: GitRepo) -> None:
+    schema = json.loads((ROOT / "docs/reference/diff.schema.json").read_text("utf-8"))["properties"]
+    one = {"metrics": {"acc": [1]}, "files": {"a.txt": "x"}}
+    record(repo, one, {"metrics": {"acc": [2]}, "params": {"lr": 1}, "files": {"a.txt": "y"}})
+
+    printed = json.loads(ask(repo, "diff", "--json", "--metric", "acc"))
+
+    assert set(schema) == set(printed)
+    assert set(schema["same"]["properties"]) == set(printed["same"])
+    assert set(schema["verdicts"]["items"]["properties"]) == set(printed["verdicts"][0])
+    assert set(printed["artifacts"][0]) == {"name", "values", "goal", "best", "sizes"}
+    page = (ROOT / "docs/reference/json.md").read_text("utf-8")
+    assert all(f"`{key}`" in page for key in (*printed, *printed["verdicts"][0]))
 
 
 def test_everything_the_wandb_page_names_is_there() -> None:

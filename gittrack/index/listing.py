@@ -8,17 +8,23 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gittrack.errors import DataRefused, GitFailed, GittrackError
 from gittrack.git import Git
 from gittrack.index import database as file
-from gittrack.index import live, schema, updating
+from gittrack.index import live, schema, state
 from gittrack.index.database import Database, Unusable
 from gittrack.model import Goal, Run
-from gittrack.query import naming
+from gittrack.query import fields, naming
+from gittrack.query.fields import seconds
 from gittrack.refname import Oid, RunId
 
+if TYPE_CHECKING:
+    from gittrack.index.sql import Answer
+    from gittrack.query.condition import Condition
+
+NEWEST_FIRST = "-created"
 _NEWEST = "created_at DESC, id DESC"
 
 
@@ -74,14 +80,33 @@ class Index(naming.Book):
         """Returns all runs."""
         return self.select()
 
-    def select(self, where: str = "1", values: Sequence[Any] = (), *, limit: int | None = None) -> list[Run]:
-        """Returns the runs for which a condition in SQL holds, newest first."""
-        return self._merged(self._committed(where, values, limit=limit), self.live, limit)
+    def select(
+        self, asked: Condition | None = None, *, order: Sequence[str] = (NEWEST_FIRST,), limit: int | None = None
+    ) -> list[Run]:
+        """Returns the runs that a condition matches, sorted by fields; raises UsageError for a field that is none."""
+        if asked is None and tuple(order) == (NEWEST_FIRST,):
+            return self._merged(self._committed("1", limit=limit), self.live, limit)
+        from gittrack.query import evaluate  # noqa: PLC0415 - only for conditions
+
+        found = [run for run in self.runs() if asked is None or evaluate.matches(asked, run)]
+        return sorted(found, key=fields.sort_key(*order))[:limit]
 
     def count(self) -> int:
         """Returns how many runs there are."""
         ((found,),) = self._ask(f"SELECT count(*) FROM runs WHERE {self._shown()}")  # noqa: S608 - words of ours
         return int(found) + len(self.live)
+
+    def sql(self, text: str) -> Answer:
+        """Returns what a question in SQL gives (docs/reference/index.md); raises UsageError. Closes the index."""
+        from gittrack.index import sql  # noqa: PLC0415 - only for who asks in SQL
+
+        try:
+            with file.translated():
+                sql.prepare(self._database.connection, self._live_runs[0], deleted=self._deleted)
+        except Unusable:
+            self._rebuild()
+            sql.prepare(self._database.connection, self._live_runs[0], deleted=self._deleted)
+        return sql.ask(self._database.connection, text)
 
     # Naming (see `query.naming`) ------------------------------------------------------------------------------------
 
@@ -101,7 +126,7 @@ class Index(naming.Book):
 
     def tagged(self, tag: str) -> list[Run]:
         live = [run for run in self.live if tag in run.tags]
-        return self._named("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", tag, live)
+        return self._named("EXISTS (SELECT 1 FROM json_each(record, '$.tags') WHERE value = ?)", tag, live)
 
     def grouped(self, group: str) -> list[Run]:
         return self._named("group_name = ?", group, [run for run in self.live if run.group == group])
@@ -110,17 +135,33 @@ class Index(naming.Book):
         found = self.select(limit=skip + 1)
         return found[skip] if skip < len(found) else None
 
+    def between(self, older: Run | None, newer: Run | None) -> list[Run]:
+        bounds = [(sign, run) for sign, run in ((">=", older), ("<=", newer)) if run]
+        values = [value for _, run in bounds for value in (seconds(run.created), run.id)]
+        if None in values:  # a time that nobody can read is older than all, which SQL does not say
+            return naming.Listed(self.runs()).between(older, newer)
+        where = " AND ".join(f"(created_at, id) {sign} (?, ?)" for sign, _ in bounds) or "1"
+        first, last = naming.age(newer) if newer else None, naming.age(older) if older else None
+        live = [
+            run
+            for run in self.live
+            if (first is None or naming.age(run) >= first) and (last is None or naming.age(run) <= last)
+        ]
+        return self._merged(self._committed(where, values), live, None)
+
     def goals(self, metric: str) -> set[Goal]:
         if not _is_text(metric):
             return set()
-        asked = f"SELECT DISTINCT json_extract(one.value, '$[8]') FROM runs, json_each(metrics) AS one WHERE {self._shown()} AND one.key = ?"  # noqa: S608, E501 - words of ours
+        asked = f"SELECT DISTINCT json_extract(one.value, '$[8]') FROM runs, json_each(record, '$.metrics') AS one WHERE {self._shown()} AND one.key = ?"  # noqa: S608, E501 - words of ours
         found: set[Goal] = {goal for (goal,) in self._ask(asked, (metric,)) if goal in ("min", "max")}
         return found | naming.Listed(self.live).goals(metric)
 
     def best(self, metric: str, *, high: bool) -> Run | None:
         at, order = (4, "DESC") if high else (2, "ASC")
-        value = f"(SELECT json_extract(one.value, '$[{at}]') FROM json_each(metrics) AS one WHERE one.key = ?1)"  # noqa: S608 - words of ours
-        where = "EXISTS (SELECT 1 FROM json_each(metrics) AS one WHERE one.key = ?1)"
+        value = (
+            f"(SELECT json_extract(one.value, '$[{at}]') FROM json_each(record, '$.metrics') AS one WHERE one.key = ?1)"  # noqa: S608 - words of ours
+        )
+        where = "EXISTS (SELECT 1 FROM json_each(record, '$.metrics') AS one WHERE one.key = ?1)"
         order = f"typeof({value}) IN ('integer', 'real') DESC, {value} {order}, {_NEWEST}"
         committed = self._committed(where, (metric,), order=order, limit=1) if _is_text(metric) else []
         live = [run for run in self.live if metric in run.metrics]
@@ -208,16 +249,20 @@ def _opened(git: Git) -> Database:
 
 
 def _brought_up(git: Git, database: Database) -> Database:
-    state = updating.read_state(database)
-    if updating.is_fresh(git, state):
+    known = state.read_state(database)
+    if state.is_fresh(git, known):
         return database
+    from gittrack.index import updating  # noqa: PLC0415 - most listings find the index fresh
+
     if not database.writable:
         database = file.copied(database)
-    updating.update(git, database, state)
+    updating.update(git, database, known)
     return database
 
 
 def _made(git: Git, folder: Any) -> Database:
+    from gittrack.index import updating  # noqa: PLC0415 - as above
+
     database = file.create(folder)
     try:
         updating.fill(git, database)

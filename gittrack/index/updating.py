@@ -18,6 +18,7 @@ from gittrack.git import Git
 from gittrack.index import database as file
 from gittrack.index import freshness, schema
 from gittrack.index.database import Database
+from gittrack.index.state import State, folders, read_state
 from gittrack.model import Run
 from gittrack.refname import LOCAL, RUNS, Kind, Oid, RunId, is_run_id, run_of
 
@@ -34,15 +35,6 @@ class At(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """What an index says of itself."""
-
-    look: freshness.Look
-    counter: int
-    has_damage: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Listed:
     """The refs as they are: those of runs, and (run, remote) as seen; and how the files that hold them looked before.
 
@@ -52,27 +44,6 @@ class Listed:
     runs: Mapping[RunId, At]
     seen: Mapping[tuple[RunId, str], At]
     whole: bool
-
-
-def read_state(database: Database) -> State:
-    """Returns what an index says of itself; raises Unusable."""
-    with file.translated():
-        asked = "SELECT stamps, taken, counter, EXISTS (SELECT 1 FROM damaged) FROM state"
-        found = database.connection.execute(asked).fetchone()
-    try:
-        stamps, taken, counter, damaged = found
-        known = {name: tuple(stamp) if stamp else None for name, stamp in json.loads(stamps).items()}
-    except (ValueError, TypeError, AttributeError) as exc:
-        raise file.Unusable(str(exc)) from exc
-    return State(freshness.Look(known, taken), counter, bool(damaged))
-
-
-def is_fresh(git: Git, state: State) -> bool:
-    """Tells whether no ref moved since the index was written; where that is not certain, no."""
-    known = state.look
-    if not known.settled or not known.stamps or state.has_damage:
-        return False
-    return freshness.look(git.place.common_dir, _folders(known)).stamps == known.stamps
 
 
 def update(git: Git, database: Database, state: State) -> None:
@@ -121,14 +92,10 @@ def _says_anything(database: Database, listed: Listed, changes: _Changes, found:
         return True
     with file.translated():
         damaged = set(database.connection.execute("SELECT id, oid FROM damaged"))
-    return any(isinstance(run, Run) or (name, at.oid) not in damaged for name, at, run in found)
+    return any(isinstance(run, tuple) or (name, at.oid) not in damaged for name, at, run in found)
 
 
 # Listing ------------------------------------------------------------------------------------------------------------
-
-
-def _folders(look: freshness.Look) -> set[str]:
-    return look.stamps.keys() - {freshness.PACKED, freshness.TABLES}
 
 
 def _list_all(git: Git) -> Listed:
@@ -147,13 +114,13 @@ def _list_all(git: Git) -> Listed:
 def _list_loose(git: Git, database: Database, state: State) -> Listed | None:
     """Returns the loose refs if nothing but them changed; None if git has to be asked for all."""
     known = state.look
-    look = freshness.look(git.place.common_dir, _folders(known))
+    look = freshness.look(git.place.common_dir, folders(known))
     loose = freshness.loose(git.place.common_dir)
     packed = known.stamps.get(freshness.PACKED)
     if (
         not known.taken
         or loose is None
-        or loose.folders != _folders(known)
+        or loose.folders != folders(known)
         or look.stamps[freshness.PACKED] != packed
         or not known.is_settled(freshness.PACKED)
         or look.stamps[freshness.TABLES]
@@ -194,7 +161,7 @@ class _Changes(NamedTuple):
     unseen: list[tuple[RunId, str]]
 
 
-_Found = tuple[RunId, At, Run | DataRefused]
+_Found = tuple[RunId, At, tuple[Run, str] | DataRefused]
 
 
 def _compare(database: Database, listed: Listed) -> _Changes:
@@ -238,33 +205,34 @@ def _read(git: Git, wanted: Mapping[RunId, At]) -> Iterator[_Found]:
             except DataRefused as exc:
                 yield name, at, exc
                 continue
-            if run is not None and run.more:
-                long.append((name, at, run))
+            if run is not None and run[0].more:
+                long.append((name, at, run[0]))
             elif run is not None:
                 yield name, at, run
-    for name, at, run in long:
-        yield name, at, _completed(git, run, at.oid)
+    for name, at, short in long:
+        yield name, at, _completed(git, short, at.oid)
 
 
-def _decoded(raw: tuple[Oid, Kind, bytes] | DataRefused | None, name: RunId, at: At) -> Run | None:
-    """Returns the run in a commit; None if it is no commit, for then it is no run. Raises DataRefused."""
+def _decoded(raw: tuple[Oid, Kind, bytes] | DataRefused | None, name: RunId, at: At) -> tuple[Run, str] | None:
+    """Returns the run in a commit, and its record; None if it is no commit, and so no run. Raises DataRefused."""
     if isinstance(raw, DataRefused):
         raise raw
     if raw is None:
         raise record.refused(name, "its commit is missing", "see `git track fsck`")
     if raw[1] != "commit":
         return None
-    return record.decode_message(raw[2].partition(b"\n\n")[2], run=name, oid=at.oid)
+    message = raw[2].partition(b"\n\n")[2]
+    return record.decode_message(message, run=name, oid=at.oid), record.text_of(message)
 
 
-def _completed(git: Git, run: Run, oid: Oid) -> Run | DataRefused:
+def _completed(git: Git, run: Run, oid: Oid) -> tuple[Run, str] | DataRefused:
     """Returns a run with what its record left out for size, read from its tree."""
     from gittrack import store  # noqa: PLC0415 - only for records that are too long for a message
 
     try:
         with git.objects() as objects:
             detail = store.read_detail(objects, run.id, oid, oid_bytes=git.place.oid_bytes)
-            return replace(run, params=detail.params(), metrics=detail.metrics())
+            return replace(run, params=detail.params(), metrics=detail.metrics()), ""
     except DataRefused as exc:
         return exc
 
@@ -304,7 +272,7 @@ def _remember(connection: Connection, look: freshness.Look) -> None:
 def _rows(found: Iterable[_Found], damaged: list[tuple[object, ...]]) -> Iterator[tuple[object, ...]]:
     """Yields the rows of runs; what cannot be read is added to `damaged`."""
     for name, at, run in found:
-        if isinstance(run, Run):
-            yield schema.row_of(run, loose=at.loose)
+        if isinstance(run, tuple):
+            yield schema.row_of(*run, loose=at.loose)
         else:
             damaged.append((name, at.oid, at.loose, run.message, run.cause, run.hint))
