@@ -48,14 +48,14 @@ T = TypeVar("T")
 
 def made(at: int, pick: Callable[[Sequence[T]], T]) -> Run:
     """Returns a run whose parts are picked from the few."""
-    one: Callable[[Sequence[Any]], Any] = pick  # type: ignore[assignment] # of whatever kind
+    one: Callable[[Sequence[Any]], Any] = pick
 
     def some(names: Sequence[str], most: int) -> list[str]:
         return sorted({one(names) for _ in range(one(range(most + 1)))})
 
     def metric() -> Metric:
-        row = [one(STEPS if at % 2 else (*FLOATS, math.nan)) for at in range(8)]
-        return Metric(*row, one((None, "min", "max")))
+        row: list[Any] = [one(STEPS if at % 2 else (*FLOATS, math.nan)) for at in range(8)]
+        return Metric._make([*row, one((None, "min", "max")), 0, None])
 
     return Run(
         id=new_run_id(at),
@@ -180,7 +180,11 @@ def trees(leaves: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
     )
 
 
-sorts = st.tuples(st.sampled_from(["", "-"]), fields).map(lambda drawn: drawn[0] + written(drawn[1]))
+sorts = st.lists(
+    st.tuples(st.sampled_from(["", "-"]), fields).map(lambda drawn: drawn[0] + written(drawn[1])),
+    min_size=1,
+    max_size=2,
+)
 
 # Text ---------------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from gittrack.codec import record
 from gittrack.index import conditions, schema
 from gittrack.model import Code, Metric, Run
 from gittrack.query import evaluate, fields, language
@@ -32,7 +33,8 @@ def table(runs: Sequence[Run]) -> Iterator[sqlite3.Connection]:
         for name, arguments, function in conditions.FUNCTIONS:
             connection.create_function(name, arguments, function, deterministic=True)
         connection.executescript(schema.TABLES)
-        connection.executemany(schema.INSERT, map(schema.row_of, runs))
+        rows = [schema.row_of(run, record.dump(record.encode(run))) for run in runs]
+        connection.executemany(schema.INSERT, rows)
         seen = [(run.id, remote, run.oid, 0) for run in runs for remote in run.pushed]
         connection.executemany("INSERT INTO seen VALUES (?, ?, ?, ?)", seen)
         yield connection
@@ -40,17 +42,17 @@ def table(runs: Sequence[Run]) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def found(connection: sqlite3.Connection, condition: Condition, sort: str) -> list[str]:
+def found(connection: sqlite3.Connection, condition: Condition, *sorts: str) -> list[str]:
     where, values = conditions.where(condition)
-    asked = f"SELECT id FROM runs WHERE ({where}) ORDER BY {conditions.order(sort)}"  # noqa: S608 - it is what is tested
+    asked = f"SELECT id FROM runs WHERE ({where}) ORDER BY {conditions.order(*sorts)}"  # noqa: S608 - it is what is tested
     return [run for (run,) in connection.execute(asked, values)]
 
 
-def check(connection: sqlite3.Connection, runs: Sequence[Run], condition: Condition, sort: str) -> list[str]:
+def check(connection: sqlite3.Connection, runs: Sequence[Run], condition: Condition, sorts: list[str]) -> list[str]:
     """Compares the two ways to find runs; returns those that they find."""
-    expected = sorted((run for run in runs if evaluate.matches(condition, run)), key=fields.sort_key(sort))
+    expected = sorted((run for run in runs if evaluate.matches(condition, run)), key=fields.sort_key(*sorts))
     ids = [str(run.id) for run in expected]
-    assert found(connection, condition, sort) == ids, (condition, conditions.where(condition), sort)
+    assert found(connection, condition, *sorts) == ids, (condition, conditions.where(condition), sorts)
     return ids
 
 
@@ -70,10 +72,10 @@ def test_sql_finds_exactly_the_runs_for_which_a_condition_is_true_in_the_same_or
     @given(
         st.integers(0, len(pools) - 1), queries.trees(queries.tests) | queries.trees(queries.all_tests), queries.sorts
     )
-    def agree(at: int, condition: Condition, sort: str) -> None:
+    def agree(at: int, condition: Condition, sorts: list[str]) -> None:
         nonlocal pairs, hits
         for asked in (condition, Not(condition)):
-            hits += len(check(*pools[at], asked, sort))
+            hits += len(check(*pools[at], asked, sorts))
             pairs += POOL
 
     agree()
@@ -85,10 +87,10 @@ def test_sql_finds_exactly_the_runs_for_which_a_condition_is_true_in_the_same_or
 @given(
     queries.few_runs(3), st.lists(st.tuples(queries.trees(queries.all_tests), queries.sorts), min_size=4, max_size=4)
 )
-def test_sql_finds_the_same_among_the_oddest_of_runs(runs: list[Run], asked: list[tuple[Condition, str]]) -> None:
+def test_sql_finds_the_same_among_the_oddest_of_runs(runs: list[Run], asked: list[tuple[Condition, list[str]]]) -> None:
     with table(runs) as connection:
-        for condition, sort in asked:
-            check(connection, runs, condition, sort)
+        for condition, sorts in asked:
+            check(connection, runs, condition, sorts)
 
 
 @given(queries.trees(queries.tests))
@@ -103,7 +105,7 @@ def test_every_condition_can_be_written_and_is_read_back(condition: Condition) -
         ("_MIRRORED", {}),
         ("_NEVER", "1"),
         ("_BEST", {"best": ("max", "min"), "best_step": ("min_step", "max_step")}),
-        ("_NEWEST", ("created_at ASC", "id DESC")),
+        ("_NEWEST", {"created_at": "ASC", "id": "DESC"}),
         ("_is_number", lambda field: conditions._Sql("1")),
         ("_NAN", "'nan'"),
     ],
@@ -115,9 +117,9 @@ def test_a_compiler_with_one_mistake_is_found_out(
 
     @settings(max_examples=EXAMPLES, phases=[Phase.generate])
     @given(st.integers(0, len(pools) - 1), queries.trees(queries.all_tests), queries.sorts)
-    def agree(at: int, condition: Condition, sort: str) -> None:
+    def agree(at: int, condition: Condition, sorts: list[str]) -> None:
         for asked in (condition, Not(condition)):
-            check(*pools[at], asked, sort)
+            check(*pools[at], asked, sorts)
 
     with pytest.raises(AssertionError):
         agree()

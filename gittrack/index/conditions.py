@@ -8,10 +8,9 @@ definition, and the tests compare the two."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from gittrack.codec import record
-from gittrack.index import schema
 from gittrack.query import fields, words
 from gittrack.query.condition import (
     And,
@@ -42,13 +41,13 @@ _COLUMNS = {
     "artifacts.size": "artifact_size",
     "pushed": "EXISTS (SELECT 1 FROM seen WHERE seen.id = runs.id AND seen.oid = runs.oid)",
     # What sorting sees; conditions look into the list.
-    "tags": "(SELECT group_concat(value, ',') FROM json_each(runs.tags))",
+    "tags": "(SELECT group_concat(value, ',') FROM json_each(record, '$.tags'))",
 }
 _AT = {"last": 0, "step": 1, "min": 2, "min_step": 3, "max": 4, "max_step": 5, "mean": 6, "count": 7}
 _GOAL = 8
 _BEST = {"best": ("min", "max"), "best_step": ("min_step", "max_step")}
 _NAN = """'{"$float":"nan"}'"""
-_NEWEST = ("created_at DESC", "id DESC")
+_NEWEST = {"created_at": "DESC", "id": "DESC"}
 _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _NEVER = "0"
@@ -69,14 +68,16 @@ def where(condition: Condition) -> tuple[str, list[Bound]]:
     return found.text, list(found.values)
 
 
-def order(sort: str) -> str:
-    """Returns the terms of ORDER BY that `--sort` means: what is missing last, what is equal newest first.
+def order(*sorts: str) -> str:
+    """Returns the terms of ORDER BY that `--sort` means, the first field foremost: what is missing last.
 
-    Raises UsageError for a name that is no field."""
-    field, down = fields.order(sort)
-    first = f"{expression(field)} {'DESC' if down else 'ASC NULLS LAST'}"
-    rest = [term for term in _NEWEST if term.partition(" ")[0] != expression(field)]
-    return ", ".join([first, *rest])
+    What is equal in all of them is newest first. Raises UsageError for a name that is no field."""
+    terms: dict[str, str] = {}
+    for field, down in map(fields.order, sorts):
+        terms.setdefault(expression(field), "DESC" if down else "ASC NULLS LAST")
+    for term, direction in _NEWEST.items():
+        terms.setdefault(term, direction)
+    return ", ".join(f"{term} {direction}" for term, direction in terms.items())
 
 
 def expression(field: Field) -> str:
@@ -109,16 +110,17 @@ def _extracted(field: Field) -> str:
     if field.statistic in _BEST:
         low, high = (_extracted(field._replace(statistic=each)) for each in _BEST[field.statistic])
         return f"CASE {_goal(field)} WHEN 'min' THEN {low} WHEN 'max' THEN {high} END"
-    return f"""json_extract(metrics, '$."{field.name}"[{_AT[field.statistic]}]')"""
+    return f"""json_extract(record, '$.metrics."{field.name}"[{_AT[field.statistic]}]')"""
 
 
 def _goal(field: Field) -> str:
-    return f"""json_extract(metrics, '$."{field.name}"[{_GOAL}]')"""
+    return f"""json_extract(record, '$.metrics."{field.name}"[{_GOAL}]')"""
 
 
 def _called(field: Field, wanted: str) -> str:
+    column = "params" if field.of == "params" else "record"
     name = f"CAST(x'{field.name.encode().hex()}' AS TEXT)"
-    return f"track_field(params, metrics, '{field.of}', {name}, '{field.statistic}', '{wanted}')"
+    return f"track_{field.of}({column}, {name}, '{field.statistic}', '{wanted}')"
 
 
 def _stored(field: Field) -> str:
@@ -128,23 +130,27 @@ def _stored(field: Field) -> str:
     return _extracted(field) if _is_plain(field.name) else _called(field, "stored")
 
 
-def track_field(  # noqa: PLR0917 - SQLite hands arguments over by place
-    params: str, metrics: str, of: str, name: str, statistic: str, wanted: str
-) -> Bound:
-    """Returns a param, or a statistic of a metric, of a row; for names that no path of SQLite's finds.
+def param(params: str, name: str, _: str, wanted: str) -> Bound:
+    """Returns a param of a row, for names that no path of SQLite's finds.
 
     wanted: `value`, as `expression` says, or `stored`, which is not NULL for NaN, lists and mappings either."""
-    if of == "params":
-        found = schema.load(params).get(name)
-    else:
-        row = schema.load(metrics).get(name)
-        if row is not None and statistic in _BEST:
-            statistic = dict(zip(("min", "max"), _BEST[statistic], strict=True)).get(row[_GOAL] or "", "")
-        found = row[_AT[statistic]] if row is not None and statistic else None
-    plain = fields.plain_value(found)
-    if wanted == "value" or plain is not None or found is None:
-        return plain
-    return record.dump(found)
+    return _as(wanted, record.load(params).get(name))
+
+
+def metric(text: str, name: str, statistic: str, wanted: str) -> Bound:
+    """Returns the statistic of a metric of a row, as `param` does."""
+    row = record.load(text).get("metrics", {}).get(name)
+    if row is None:
+        return None
+    if statistic in _BEST:
+        low, high = _BEST[statistic]
+        statistic = {"min": low, "max": high}.get(row[_GOAL], "")
+    return _as(wanted, row[_AT[statistic]] if statistic else None)
+
+
+def _as(wanted: str, value: Any) -> Bound:
+    plain = fields.plain_value(value)
+    return plain if plain is not None or value is None or wanted == "value" else record.dump(value)
 
 
 def matches(pattern: str, value: object) -> bool | None:
@@ -155,7 +161,8 @@ def matches(pattern: str, value: object) -> bool | None:
 # What a connection has to know before it is asked: name, number of arguments, function; the same answer every time.
 FUNCTIONS: tuple[tuple[str, int, Callable[..., Bound]], ...] = (
     ("regexp", 2, matches),
-    ("track_field", 6, track_field),
+    ("track_params", 4, param),
+    ("track_metrics", 4, metric),
 )
 
 
@@ -300,7 +307,7 @@ def _tagged(value: Field | Scalar, operator: str, *, true: bool) -> _Sql:
 
 def _tag(asked: str, *values: Bound, true: bool) -> _Sql:
     """Returns SQL for that there is a tag of which something holds, or that there is none."""
-    found = f"EXISTS (SELECT 1 FROM json_each(runs.tags) WHERE {asked})"  # noqa: S608 - words of ours
+    found = f"EXISTS (SELECT 1 FROM json_each(record, '$.tags') WHERE {asked})"  # noqa: S608 - words of ours
     return _Sql(found if true else f"NOT {found}", values)
 
 
