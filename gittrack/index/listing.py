@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Any
 from gittrack.errors import DataRefused, GitFailed, GittrackError
 from gittrack.git import Git
 from gittrack.index import database as file
-from gittrack.index import live, schema, updating
+from gittrack.index import live, schema, state
 from gittrack.index.database import Database, Unusable
 from gittrack.model import Goal, Run
-from gittrack.query import naming
+from gittrack.query import fields, naming
+from gittrack.query.fields import seconds
 from gittrack.refname import Oid, RunId
 
 if TYPE_CHECKING:
     from gittrack.index.sql import Answer
+    from gittrack.query.condition import Condition
 
+NEWEST_FIRST = "-created"
 _NEWEST = "created_at DESC, id DESC"
 
 
@@ -77,9 +80,16 @@ class Index(naming.Book):
         """Returns all runs."""
         return self.select()
 
-    def select(self, where: str = "1", values: Sequence[Any] = (), *, limit: int | None = None) -> list[Run]:
-        """Returns the runs for which a condition in SQL holds, newest first."""
-        return self._merged(self._committed(where, values, limit=limit), self.live, limit)
+    def select(
+        self, asked: Condition | None = None, *, order: Sequence[str] = (NEWEST_FIRST,), limit: int | None = None
+    ) -> list[Run]:
+        """Returns the runs that a condition matches, sorted by fields; raises UsageError for a field that is none."""
+        if asked is None and tuple(order) == (NEWEST_FIRST,):
+            return self._merged(self._committed("1", limit=limit), self.live, limit)
+        from gittrack.query import evaluate  # noqa: PLC0415 - only for conditions
+
+        found = [run for run in self.runs() if asked is None or evaluate.matches(asked, run)]
+        return fields.arranged(found, order)[:limit]
 
     def count(self) -> int:
         """Returns how many runs there are."""
@@ -124,6 +134,20 @@ class Index(naming.Book):
     def newest(self, skip: int = 0) -> Run | None:
         found = self.select(limit=skip + 1)
         return found[skip] if skip < len(found) else None
+
+    def between(self, older: Run | None, newer: Run | None) -> list[Run]:
+        bounds = [(sign, run) for sign, run in ((">=", older), ("<=", newer)) if run]
+        values = [value for _, run in bounds for value in (seconds(run.created), run.id)]
+        if None in values:  # a time that nobody can read is older than all, which SQL does not say
+            return naming.Listed(self.runs()).between(older, newer)
+        where = " AND ".join(f"(created_at, id) {sign} (?, ?)" for sign, _ in bounds) or "1"
+        first, last = naming.age(newer) if newer else None, naming.age(older) if older else None
+        live = [
+            run
+            for run in self.live
+            if (first is None or naming.age(run) >= first) and (last is None or naming.age(run) <= last)
+        ]
+        return self._merged(self._committed(where, values), live, None)
 
     def goals(self, metric: str) -> set[Goal]:
         if not _is_text(metric):
@@ -225,16 +249,20 @@ def _opened(git: Git) -> Database:
 
 
 def _brought_up(git: Git, database: Database) -> Database:
-    state = updating.read_state(database)
-    if updating.is_fresh(git, state):
+    known = state.read_state(database)
+    if state.is_fresh(git, known):
         return database
+    from gittrack.index import updating  # noqa: PLC0415 - most listings find the index fresh
+
     if not database.writable:
         database = file.copied(database)
-    updating.update(git, database, state)
+    updating.update(git, database, known)
     return database
 
 
 def _made(git: Git, folder: Any) -> Database:
+    from gittrack.index import updating  # noqa: PLC0415 - as above
+
     database = file.create(folder)
     try:
         updating.fill(git, database)

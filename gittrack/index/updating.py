@@ -18,6 +18,7 @@ from gittrack.git import Git
 from gittrack.index import database as file
 from gittrack.index import freshness, schema
 from gittrack.index.database import Database
+from gittrack.index.state import State, folders, read_state
 from gittrack.model import Run
 from gittrack.refname import LOCAL, RUNS, Kind, Oid, RunId, is_run_id, run_of
 
@@ -34,15 +35,6 @@ class At(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """What an index says of itself."""
-
-    look: freshness.Look
-    counter: int
-    has_damage: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Listed:
     """The refs as they are: those of runs, and (run, remote) as seen; and how the files that hold them looked before.
 
@@ -52,27 +44,6 @@ class Listed:
     runs: Mapping[RunId, At]
     seen: Mapping[tuple[RunId, str], At]
     whole: bool
-
-
-def read_state(database: Database) -> State:
-    """Returns what an index says of itself; raises Unusable."""
-    with file.translated():
-        asked = "SELECT stamps, taken, counter, EXISTS (SELECT 1 FROM damaged) FROM state"
-        found = database.connection.execute(asked).fetchone()
-    try:
-        stamps, taken, counter, damaged = found
-        known = {name: tuple(stamp) if stamp else None for name, stamp in json.loads(stamps).items()}
-    except (ValueError, TypeError, AttributeError) as exc:
-        raise file.Unusable(str(exc)) from exc
-    return State(freshness.Look(known, taken), counter, bool(damaged))
-
-
-def is_fresh(git: Git, state: State) -> bool:
-    """Tells whether no ref moved since the index was written; where that is not certain, no."""
-    known = state.look
-    if not known.settled or not known.stamps or state.has_damage:
-        return False
-    return freshness.look(git.place.common_dir, _folders(known)).stamps == known.stamps
 
 
 def update(git: Git, database: Database, state: State) -> None:
@@ -127,10 +98,6 @@ def _says_anything(database: Database, listed: Listed, changes: _Changes, found:
 # Listing ------------------------------------------------------------------------------------------------------------
 
 
-def _folders(look: freshness.Look) -> set[str]:
-    return look.stamps.keys() - {freshness.PACKED, freshness.TABLES}
-
-
 def _list_all(git: Git) -> Listed:
     """Returns all refs, as git lists them."""
     common = git.place.common_dir
@@ -147,13 +114,13 @@ def _list_all(git: Git) -> Listed:
 def _list_loose(git: Git, database: Database, state: State) -> Listed | None:
     """Returns the loose refs if nothing but them changed; None if git has to be asked for all."""
     known = state.look
-    look = freshness.look(git.place.common_dir, _folders(known))
+    look = freshness.look(git.place.common_dir, folders(known))
     loose = freshness.loose(git.place.common_dir)
     packed = known.stamps.get(freshness.PACKED)
     if (
         not known.taken
         or loose is None
-        or loose.folders != _folders(known)
+        or loose.folders != folders(known)
         or look.stamps[freshness.PACKED] != packed
         or not known.is_settled(freshness.PACKED)
         or look.stamps[freshness.TABLES]

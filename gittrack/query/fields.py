@@ -5,7 +5,7 @@ One definition for all of them: what can be shown can be asked for, under the sa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
@@ -216,3 +216,11 @@ def sort_key(text: str) -> Callable[[Run], tuple[Any, ...]]:
         return (False, _Down(ranked) if down else ranked, newest)
 
     return key
+
+
+def arranged(runs: Sequence[Run], order: Sequence[str]) -> list[Run]:
+    """Returns runs sorted by several fields, the first of them foremost; raises UsageError for one that is none."""
+    found = list(runs)
+    for name in reversed(order):
+        found.sort(key=sort_key(name))
+    return found

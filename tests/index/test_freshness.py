@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from gittrack.git import Git
-from gittrack.index import freshness, updating
+from gittrack.index import freshness, state, updating
 from gittrack.index.listing import Index
 from gittrack.refname import RunId
 from gittrack.repo import open_repo
@@ -58,7 +58,7 @@ def test_whatever_happens_to_refs_the_next_look_shows_it(repo: GitRepo, seed: in
 
 def test_a_change_that_is_not_looked_for_would_be_missed(repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: an index that always takes itself for fresh."""
-    monkeypatch.setattr(updating, "is_fresh", lambda _git, _state: True)
+    monkeypatch.setattr(state, "is_fresh", lambda _git, _state: True)
     assert wander(repo, 0) >= 0
 
 
