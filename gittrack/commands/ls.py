@@ -109,7 +109,7 @@ def _which(
     """Returns the runs that are meant, in their order; None if there are none at all."""
     known = common.read_runs(place, deleted=everything)
     if words:
-        return fields.arranged(common.matching(known.find_all(words), asked), order)[:limit]
+        return sorted(common.matching(known.find_all(words), asked), key=fields.sort_key(*order))[:limit]
     found = known.index.select(asked, order=order, limit=limit)
     return found if found or known.index else None
 

@@ -89,7 +89,7 @@ class Index(naming.Book):
         from gittrack.query import evaluate  # noqa: PLC0415 - only for conditions
 
         found = [run for run in self.runs() if asked is None or evaluate.matches(asked, run)]
-        return fields.arranged(found, order)[:limit]
+        return sorted(found, key=fields.sort_key(*order))[:limit]
 
     def count(self) -> int:
         """Returns how many runs there are."""
