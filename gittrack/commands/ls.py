@@ -21,6 +21,7 @@ from gittrack.terminal import printable_lines
 if TYPE_CHECKING:
     from gittrack.grouping import Grouped
     from gittrack.index.listing import Index
+    from gittrack.query.condition import Condition
 
 
 @click.command("ls", cls=common.JsonCommand)
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("-n", "--max-count", type=click.IntRange(min=0), help="Show at most this many.")
 @click.option("--sort", help="Fields to sort by, separated by commas; a '-' in front reverses.  [default: -created]")
 @click.option("--columns", "wanted", help="Columns, separated by commas: fields, params.X, metrics.X[.stat], params.*.")
+@common.where_option
 @click.option("--status", "statuses", multiple=True, help="Only runs with this status.")
 @click.option("--tag", "tags", multiple=True, help="Only runs with this tag.")
 @click.option("--since", help="Only runs created since then, as git understands it ('2 weeks ago').")
@@ -46,6 +48,7 @@ def command(
     max_count: int | None,
     sort: str | None,
     wanted: str | None,
+    where: tuple[str, ...],
     statuses: tuple[str, ...],
     tags: tuple[str, ...],
     since: str | None,
@@ -74,28 +77,20 @@ def command(
     if not group_by:
         with _of_setting("sort", sort):
             order = columns.sorting(sort or place.settings.get("sort"))
-    shown = _which(
-        place,
-        runs,
-        order=order,
-        limit=None if group_by else max_count,
-        statuses=statuses,
-        tags=tags,
-        since=since,
-        everything=everything,
-        paged=screen.terminal
-        and template is None
-        and not (form or group_by or wanted or place.settings.get("columns")),
-    )
-    if shown is None and not form and template is None:
+    asked = common.condition(place, where, statuses=statuses, tags=tags, since=since)
+    limit = None if group_by else max_count
+    table = not (form or group_by or template)
+    paged = table and screen.terminal and not (wanted or place.settings.get("columns"))
+    shown = _which(place, runs, asked=asked, order=order, limit=limit, everything=everything, paged=paged)
+    if shown is None and table:
         output.warn("no runs yet; record one with `git track run -- CMD`, or `import gittrack` in a script")
     shown = shown or Shown([])
     found = shown.first
     if group_by:
         if template is not None:
             raise UsageError("--format prints runs, and these are groups", hint="use --csv, --json or --jsonl")
-        table = _groups(found, by=group_by, agg=agg, wanted=wanted, sort=sort, limit=max_count)
-        _print_groups(place, screen, table, form=form, selected=as_json)
+        grouped = _groups(found, by=group_by, agg=agg, wanted=wanted, sort=sort, limit=max_count)
+        _print_groups(place, screen, grouped, form=form, selected=as_json)
     elif template is not None:
         write = forms.formatter(template, now=common.now())
         screen.stream.write("".join(write(run) + ("\0" if zero else "\n") for run in found))
@@ -137,11 +132,9 @@ def _which(
     place: Repo,
     words: Sequence[str],
     *,
+    asked: Condition | None,
     order: Sequence[str],
     limit: int | None,
-    statuses: Sequence[str],
-    tags: Sequence[str],
-    since: str | None,
     everything: bool,
     paged: bool,
 ) -> Shown | None:
@@ -149,27 +142,13 @@ def _which(
 
     paged: whether the first are wanted at once, and the rest when their turn comes."""
     known = common.read_runs(place, deleted=everything)
-    if not words and not known.index:
-        return None
-    newest = list(order) == ["-created"]
-    if newest and not (words or statuses or tags or since):
-        if not paged or limit is not None:
-            return Shown(known.index.select(limit=limit))
+    if words:
+        return Shown(sorted(common.matching(known.find_all(words), asked), key=fields.sort_key(*order))[:limit])
+    if paged and limit is None and asked is None and list(order) == ["-created"]:
         first = known.index.select(limit=columns.SAMPLE)
-        return Shown(first, known.index if len(first) == columns.SAMPLE else None)
-    found = known.find_all(words) if words else known.runs
-    start = place.git.date(since) if since else None
-    found = [
-        run
-        for run in found
-        if (not statuses or run.status in statuses)
-        and set(tags) <= set(run.tags)
-        and (start is None or (then := output.moment(run.created)) is None or then.timestamp() >= start)
-    ]
-    if words or not newest:
-        for name in reversed(order):
-            found.sort(key=fields.sort_key(name))
-    return Shown(found[:limit])
+        return Shown(first, known.index if len(first) == columns.SAMPLE else None) if first else None
+    found = known.index.select(asked, order=order, limit=limit)
+    return Shown(found) if found or known.index else None
 
 
 @contextlib.contextmanager

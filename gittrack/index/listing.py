@@ -16,13 +16,15 @@ from gittrack.index import database as file
 from gittrack.index import live, schema, state
 from gittrack.index.database import Database, Unusable
 from gittrack.model import Goal, Run
-from gittrack.query import naming
+from gittrack.query import fields, naming
 from gittrack.query.fields import seconds
 from gittrack.refname import Oid, RunId
 
 if TYPE_CHECKING:
     from gittrack.index.sql import Answer
+    from gittrack.query.condition import Condition
 
+NEWEST_FIRST = "-created"
 _NEWEST = "created_at DESC, id DESC"
 _SOME = 100  # rows that are fetched at once
 
@@ -101,9 +103,16 @@ class Index(naming.Book):
             found: list[tuple[Any, ...]] = rows.fetchmany(_SOME)
             return found
 
-    def select(self, where: str = "1", values: Sequence[Any] = (), *, limit: int | None = None) -> list[Run]:
-        """Returns the runs for which a condition in SQL holds, newest first."""
-        return self._merged(self._committed(where, values, limit=limit), self.live, limit)
+    def select(
+        self, asked: Condition | None = None, *, order: Sequence[str] = (NEWEST_FIRST,), limit: int | None = None
+    ) -> list[Run]:
+        """Returns the runs that a condition matches, sorted by fields; raises UsageError for a field that is none."""
+        if asked is None and tuple(order) == (NEWEST_FIRST,):
+            return self._merged(self._committed("1", limit=limit), self.live, limit)
+        from gittrack.query import evaluate  # noqa: PLC0415 - only for conditions
+
+        found = [run for run in self.runs() if asked is None or evaluate.matches(asked, run)]
+        return sorted(found, key=fields.sort_key(*order))[:limit]
 
     def count(self) -> int:
         """Returns how many runs there are."""
