@@ -6,7 +6,7 @@ the others; and where the index itself cannot be read, it is made again, at last
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NEWEST_FIRST = "-created"
 _NEWEST = "created_at DESC, id DESC"
+_SOME = 100  # rows that are fetched at once
 
 
 class Index(naming.Book):
@@ -79,6 +80,28 @@ class Index(naming.Book):
     def runs(self) -> list[Run]:
         """Returns all runs."""
         return self.select()
+
+    def each(self) -> Iterator[Run]:
+        """Yields all runs, each made when its turn comes: who looks at some of many does not wait for the others."""
+        given = 0
+        if not self.live:
+            asked = f"SELECT {schema.SELECTED} FROM runs WHERE {self._shown()} ORDER BY {_NEWEST}"  # noqa: S608 - words of ours
+            try:
+                with file.translated():
+                    rows = self._database.connection.execute(asked)
+                while some := self._fetched(rows):
+                    for row in some:
+                        yield schema.run_of(row)
+                        given += 1
+                return
+            except (Unusable, ValueError, TypeError):
+                self._rebuild()
+        yield from self.runs()[given:]
+
+    def _fetched(self, rows: Any) -> list[tuple[Any, ...]]:
+        with file.translated():
+            found: list[tuple[Any, ...]] = rows.fetchmany(_SOME)
+            return found
 
     def select(
         self, asked: Condition | None = None, *, order: Sequence[str] = (NEWEST_FIRST,), limit: int | None = None
@@ -166,6 +189,22 @@ class Index(naming.Book):
         committed = self._committed(where, (metric,), order=order, limit=1) if _is_text(metric) else []
         live = [run for run in self.live if metric in run.metrics]
         return naming.Listed(sorted([*committed, *live], key=naming.age)).best(metric, high=high)
+
+    def extremes(self, metric: str, statistic: Goal) -> tuple[float, float] | None:
+        """Returns the least and the greatest that a metric's `min` or `max` is in any run; None if no run has it.
+
+        Without making a run of each row: a list shows its first page while it knows which value is the best."""
+        at = 2 if statistic == "min" else 4
+        if metric.isascii() and metric.isprintable() and not set('"\\') & set(metric):  # what a path can say
+            inner, value = "SELECT json_extract(record, ?) AS v FROM runs WHERE ", f'$.metrics."{metric}"[{at}]'
+        else:
+            inner = f"SELECT json_extract(one.value, '$[{at}]') AS v FROM runs, json_each(record, '$.metrics') AS one WHERE one.key = ? AND "  # noqa: S608, E501 - words of ours
+            value = metric
+        asked = f"SELECT min(v), max(v) FROM ({inner}{self._shown()}) WHERE typeof(v) IN ('integer', 'real')"  # noqa: S608 - words of ours
+        rows = self._ask(asked, (value,)) if _is_text(metric) else [(None, None)]
+        live = [getattr(run.metrics[metric], statistic) for run in self.live if metric in run.metrics]
+        found = [value for value in (*rows[0], *live) if value is not None and value == value]
+        return (min(found), max(found)) if found else None
 
     def before(self, run: Run) -> Run | None:
         """Returns the run that is next older."""
