@@ -283,6 +283,12 @@ def test_sorting_can_use_an_index_on_the_expression_of_its_field(field: str, dow
     assert "FOR ORDER BY" not in said, "only what is equal is sorted"
 
 
+def test_columns_are_asked_before_json_is_parsed() -> None:
+    text, values = conditions.where(language.parse("metrics.a > 1 and params.b > 2 and points > 3 and params.c < 4"))
+    assert values == [3, 2, 4, 1]
+    assert text.index("points") < text.index("params") < text.index("record")
+
+
 def test_what_the_language_allows_is_not_too_much_for_sqlite() -> None:
     deep = "starred"
     for at in range(language.MAX_DEPTH):

@@ -195,8 +195,11 @@ def _known(condition: Condition, *, true: bool) -> _Sql:
 
 
 def _joined(joint: str, parts: Sequence[_Sql]) -> _Sql:
-    """Returns parts joined by AND or OR, the deepest first: SQLite's parser then keeps no more than it must."""
-    found = sorted(parts, key=lambda part: -part.depth)
+    """Returns parts joined by AND or OR.
+
+    The deepest come first, because SQLite's parser then keeps no more than it must; then those that read columns, then
+    params, then records, because SQLite asks in this order, and parsing JSON is most of what a condition costs."""
+    found = sorted(parts, key=lambda part: (-part.depth, "(record," in part.text, "(params," in part.text))
     closed = [joint == "AND" and part.joint == "OR" for part in found]
     texts = [f"({part.text})" if each else part.text for part, each in zip(found, closed, strict=True)]
     depth = max(part.depth + each for part, each in zip(found, closed, strict=True))
