@@ -241,9 +241,9 @@ class Index(naming.Book):
 
     def before(self, run: Run) -> Run | None:
         """Returns the run that is next older."""
-        older = self.runs()
-        at = older.index(run)
-        return older[at + 1] if at + 1 < len(older) else None
+        older = self._committed("(created_at, id) < (?, ?)", (fields.seconds(run.created), run.id), limit=1)
+        live = [one for one in self.live if naming.age(one) > naming.age(run)]
+        return next(iter(self._merged(older, live, 1)), None)
 
     def names(self) -> list[str]:
         rows = self._ask(f"SELECT name, id FROM runs WHERE {self._shown()} ORDER BY {_NEWEST} LIMIT {naming.MANY}")  # noqa: S608 - words of ours
@@ -251,6 +251,9 @@ class Index(naming.Book):
 
     def __len__(self) -> int:
         return self.count()
+
+    def __bool__(self) -> bool:
+        return bool(self.live or self._ask(f"SELECT 1 FROM runs WHERE {self._shown()} LIMIT 1"))  # noqa: S608 - words of ours
 
     def _named(self, where: str, value: str, live: list[Run]) -> list[Run]:
         if not _is_text(value):
