@@ -14,15 +14,12 @@ from typing import Any
 from gittrack.errors import UsageError
 from gittrack.model import SYSTEM, Goal, Metric, Run
 from gittrack.query import fields
-from gittrack.refname import RunId
 
 SAMPLE = 500  # of a long list the first runs decide, so that its first page need not wait for the last run
 MOST_METRICS = 6  # of those without a goal
 MOST_PARAMS = 12
-STATISTICS = ("last", "min", "max", "best", "mean", "step", "count", "min_step", "max_step")
 _WITH_GOAL = ("last", "min", "max", "best", "mean")  # the others are no results
-_NAME = re.compile(r"""(?:\[(?:"[^"]*"|'[^']*')\]|[^,])+""")
-_NOBODY = Run(id=RunId(""), name="", status="finished", created="")
+_NAME = re.compile(r"""(?:\[\s*(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\s*\]|[^,])+""", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +75,46 @@ def chosen(runs: Sequence[Run]) -> list[Column]:
 
 def _metric_columns(runs: Sequence[Run]) -> list[Column]:
     aims = goals(runs)
-    names = [name.removeprefix("metrics.") for name in _metrics(runs)]
+    names = _metrics(runs)
     aimed = sorted(name for name in names if aims.get(name))
     others = [name for name in names if not aims.get(name)][:MOST_METRICS]
     # The first few goals are what the reader came for; without any, the first of the others may be.
     ranks = [*range(100, 103), *range(150, 150 + len(aimed))][: len(aimed)]
     ranks += [*(() if aimed else (160, 161)), 204, *range(240, 260)][: len(others)]
     return [
-        Column(f"metrics.{name}", name, rank, aims.get(name), metric=name)
+        Column(full("metrics", name), name, rank, aims.get(name), metric=name)
         for name, rank in zip([*aimed, *others], ranks, strict=True)
     ]
 
 
 def _param_columns(runs: Sequence[Run]) -> list[Column]:
-    names = [name.removeprefix("params.") for name in _varying(runs)[:MOST_PARAMS]]
+    names = _varying(runs)[:MOST_PARAMS]
     ranks = [*range(200, 204), *range(220, 240)]
     return [
-        Column(f"params.{name}", name, rank, param=name) for name, rank in zip(names, ranks[: len(names)], strict=True)
+        Column(full("params", name), name, rank, param=name)
+        for name, rank in zip(names, ranks[: len(names)], strict=True)
     ]
+
+
+def full(of: str, name: str) -> str:
+    """Returns how a param or a metric is called among fields: in quotes where its name would mean something else."""
+    text = f"{of}.{name}"
+    plain = not set(name) & set(",[*?") and name == name.strip() != ""
+    if plain and fields.field(text)[:2] == (of, name) and fields.field(text).statistic in ("", "last"):
+        return text
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{of}["{quoted}"]'
 
 
 def without(runs: Sequence[Run], taken: Sequence[Column]) -> list[str]:
     """Returns the metrics and varying params of these runs that have no column, as `--columns` calls them."""
     sample = runs[:SAMPLE]
     names = {column.name for column in taken}
-    return [name for name in (*_varying(sample), *_metrics(sample)) if name not in names]
+    others = [
+        *(full("params", name) for name in _varying(sample)),
+        *(full("metrics", name) for name in _metrics(sample)),
+    ]
+    return [name for name in others if name not in names]
 
 
 def _varying(runs: Sequence[Run]) -> list[str]:
@@ -110,13 +122,13 @@ def _varying(runs: Sequence[Run]) -> list[str]:
     flats = [run.flat_params for run in runs]
     counted = Counter(name for flat in flats for name in flat)
     names = [name for name in counted if len(flats) == 1 or _differs([flat.get(name) for flat in flats])]
-    return [f"params.{name}" for name in sorted(names, key=lambda name: -counted[name])]
+    return sorted(names, key=lambda name: -counted[name])
 
 
 def _metrics(runs: Sequence[Run]) -> list[str]:
     """Returns the metrics but the machine's own; those that more runs have first."""
     counted = Counter(name for run in runs for name in run.metrics if not name.startswith(SYSTEM))
-    return [f"metrics.{name}" for name in sorted(counted, key=lambda name: (-counted[name], name))]
+    return sorted(counted, key=lambda name: (-counted[name], name))
 
 
 def _differs(values: Sequence[Any]) -> bool:
@@ -145,7 +157,7 @@ def sorting(text: str) -> list[str]:
     """Returns the fields that `--sort` names, a `-` in front for downwards; raises UsageError for what is none."""
     names = split(text)
     for name in names:
-        fields.field_of(_NOBODY, name.removeprefix("-"))
+        fields.order(name)
     return names
 
 
@@ -155,31 +167,36 @@ def named(text: str, runs: Sequence[Run]) -> list[Column]:
     `*` and `?` stand for any letters of a param's or metric's name."""
     aims = goals(runs[:SAMPLE])
     names = dict.fromkeys(full for name in split(text) for full in _expanded(name, runs[:SAMPLE]))
-    columns = [Column(name, name, at, _goal(name, aims)) for at, name in enumerate(names)]
+    columns = [Column(name, name, at, _goal(name, aims), param=_param(name)) for at, name in enumerate(names)]
     if not columns and not split(text):
         raise UsageError("no columns are named", hint="as in --columns name,params.lr,metrics.loss.min")
     return columns
 
 
+def _param(name: str) -> str | None:
+    wanted = fields.field(name)
+    return wanted.name if wanted.of == "params" else None
+
+
 def _expanded(name: str, runs: Sequence[Run]) -> Iterator[str]:
     kind, dot, pattern = name.partition(".")
     if not dot or kind not in ("params", "metrics") or not set("*?") & set(pattern) or "[" in pattern:
-        fields.field_of(_NOBODY, name)  # raises for what is no field, where there are no runs too
+        fields.field(name)  # raises for what is no field, where there are no runs too
         yield name
         return
     if kind == "params":
         having = dict.fromkeys(key for run in runs for key in run.flat_params)
-        yield from (f"params.{key}" for key in having if _fits(key, pattern))
+        yield from (full("params", key) for key in having if _fits(key, pattern))
         return
     having = dict.fromkeys(sorted(key for run in runs for key in run.metrics))
     if not pattern.startswith(SYSTEM):
         having = dict.fromkeys(key for key in having if not key.startswith(SYSTEM))
     head, _, statistic = pattern.rpartition(".")
     for key in having:
-        if statistic in STATISTICS and _fits(key, head):
-            yield f"metrics.{key}.{statistic}"
+        if statistic in fields.STATISTICS and _fits(key, head):
+            yield f"{full('metrics', key)}.{statistic}"
         elif _fits(key, pattern):
-            yield f"metrics.{key}"
+            yield full("metrics", key)
 
 
 def _fits(text: str, pattern: str) -> bool:
@@ -189,13 +206,8 @@ def _fits(text: str, pattern: str) -> bool:
 
 def _goal(name: str, aims: Mapping[str, Goal | None]) -> Goal | None:
     """Returns the goal of the metric that a column is of, where its statistic is a result."""
-    kind, _, metric = name.partition(".")
-    if kind != "metrics":
-        return None
-    if metric in aims:
-        return aims[metric]
-    head, _, statistic = metric.rpartition(".")
-    return aims.get(head) if statistic in _WITH_GOAL else None
+    wanted = fields.field(name)
+    return aims.get(wanted.name) if wanted.of == "metrics" and wanted.statistic in _WITH_GOAL else None
 
 
 def best(values: Iterable[Any], goal: Goal | None) -> float | None:

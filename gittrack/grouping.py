@@ -73,9 +73,9 @@ def gather(runs: Sequence[Run], by: Sequence[str], measures: Sequence[Measure]) 
 
 def _member(run: Run, params: Mapping[str, Any], name: str) -> Any:
     """Returns a run's value of what is grouped by; no tags are none."""
-    exact = name.removeprefix("params.")
-    value = params[exact] if name != exact and exact in params else fields.field_of(run, name)
-    return None if name == "tags" and value == "" else value
+    wanted = fields.field(name)
+    value = params.get(wanted.name) if wanted.of == "params" else fields.field_of(run, name)
+    return None if wanted.name == "tags" and value == "" else value
 
 
 def _numbers(column: Column, runs: Iterable[tuple[Run, Mapping[str, Any]]]) -> tuple[float, ...]:

@@ -6,7 +6,7 @@ is counted in the last line."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
@@ -25,14 +25,24 @@ BEST = (output.BOLD, output.GREEN)
 NONE = "-"
 
 
-def of_runs(screen: output.Screen, chosen: Sequence[Column], runs: Sequence[Run], *, now: datetime) -> Grid:
-    """Returns the table of runs; the best of each column with a goal is marked, over all of them."""
-    best = {
-        at: columns.best((column.value(run, {}) for run in runs), column.goal)
+def of_runs(
+    screen: output.Screen,
+    chosen: Sequence[Column],
+    runs: Sequence[Run],
+    *,
+    now: datetime,
+    rest: Iterable[Run] = (),
+    best: Mapping[str, float | None] | None = None,
+) -> Grid:
+    """Returns the table of runs; the best of each column with a goal is marked.
+
+    rest: runs that follow, looked at when their turn comes; best: then the best value by the column's name."""
+    tops = {
+        at: columns.best((column.value(run, {}) for run in runs), column.goal) if best is None else best[column.name]
         for at, column in enumerate(chosen)
         if column.goal
     }
-    valued = ((run, _values(run, chosen)) for run in runs)
+    valued = ((run, _values(run, chosen)) for run in chain(runs, rest))
     first = list(islice(valued, grid.FIRST))
     right = {
         at for at, column in enumerate(chosen) if column.name == "duration" or numeric(row[at] for _, row in first)
@@ -54,7 +64,7 @@ def of_runs(screen: output.Screen, chosen: Sequence[Column], runs: Sequence[Run]
             for at, count in decimals.items():
                 texts[at] = output.fixed(values[at], count)
             codes = {at: code for at, column in enumerate(chosen) if (code := _codes(column.name, run))}
-            for at, top in best.items():
+            for at, top in tops.items():
                 if top is not None:
                     is_best = values[at] == top
                     texts[at] += MARK if is_best else " "

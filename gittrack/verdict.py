@@ -10,12 +10,19 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
-from gittrack.columns import STATISTICS, shown
+from gittrack.columns import shown
 from gittrack.errors import NotFound, UsageError
 from gittrack.model import Goal, Run
+from gittrack.query.fields import STATISTICS
 
 Answer = Literal["same", "better", "within", "worse", "different"]
-_PLACES = ("step", "count", "min_step", "max_step")  # no results: a goal of the metric says nothing of them
+_PLACES = (
+    "step",
+    "count",
+    "min_step",
+    "max_step",
+    "best_step",
+)  # no results: a goal of the metric says nothing of them
 _LARGEST = Decimal("1e300")
 
 

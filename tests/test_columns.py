@@ -105,10 +105,10 @@ RUNS = [
     [
         ("name, params.lr,metrics.loss.min", ["name", "params.lr", "metrics.loss.min"]),
         ("name,name,,", ["name"]),
-        ("params.*", ["params.lr", "params.opt.lr", "params.opt.b*"]),
+        ("params.*", ["params.lr", "params.opt.lr", 'params["opt.b*"]']),
         ("params.*lr", ["params.lr", "params.opt.lr"]),
         ("params.?r", ["params.lr"]),
-        ("metrics.*", ["metrics.loss", "metrics.loss.max", "metrics.val/loss"]),
+        ("metrics.*", ["metrics.loss", 'metrics["loss.max"]', "metrics.val/loss"]),
         ("metrics.*loss", ["metrics.loss", "metrics.val/loss"]),
         ("metrics.val/*.best", ["metrics.val/loss.best"]),
         ("metrics.system/*", ["metrics.system/cpu"]),
@@ -144,7 +144,21 @@ def test_a_column_that_is_no_field_is_refused_where_there_are_no_runs_too(text: 
     ],
 )
 def test_a_named_column_is_judged_by_the_goal_of_its_metric(name: str, goal: Goal | None) -> None:
-    assert columns.named(name, RUNS) == [Column(name, name, 0, goal)]
+    param = "loss" if name == "params.loss" else None
+    assert columns.named(name, RUNS) == [Column(name, name, 0, goal, param=param)]
+
+
+@pytest.mark.parametrize(
+    "key", ["loss", "a,b", "loss.max", "a[0]", 'quo"te', "back\\slash", "a b", " a", "b*", "", "a\nb"]
+)
+def test_what_has_no_column_is_named_so_that_it_can_be_asked_for(key: str) -> None:
+    runs = [made(params={key: 1}, metrics={key: metric(2)}), made(params={key: 3})]
+
+    for of, value in (("params", 1), ("metrics", 2)):
+        text = columns.full(of, key)
+        assert columns.split(f"name,{text}") == ["name", text]
+        (column,) = columns.named(text, runs)
+        assert column.value(runs[0], runs[0].flat_params) == value
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gittrack import columns, forms, output
+from gittrack.columns import Column
 from gittrack.commands import common
 from gittrack.errors import UsageError
 from gittrack.model import Run
@@ -18,6 +20,7 @@ from gittrack.terminal import printable_lines
 
 if TYPE_CHECKING:
     from gittrack.grouping import Grouped
+    from gittrack.index.listing import Index
     from gittrack.query.condition import Condition
 
 
@@ -69,22 +72,25 @@ def command(
     screen = common.screen(place, colour)
     if agg and not group_by:
         raise UsageError("--agg needs groups", hint="add --group-by params.X")
+    form = "json" if as_json is not None else "jsonl" if jsonl else "csv" if as_csv else "md" if as_md else None
     order = ["-created"]
     if not group_by:
         with _of_setting("sort", sort):
             order = columns.sorting(sort or place.settings.get("sort"))
     asked = common.condition(place, where, statuses=statuses, tags=tags, since=since)
     limit = None if group_by else max_count
-    found = _which(place, runs, asked=asked, order=order, limit=limit, everything=everything)
-    if found is None:
+    table = not (form or group_by or template)
+    paged = table and screen.terminal and not (wanted or place.settings.get("columns"))
+    shown = _which(place, runs, asked=asked, order=order, limit=limit, everything=everything, paged=paged)
+    if shown is None and table:
         output.warn("no runs yet; record one with `git track run -- CMD`, or `import gittrack` in a script")
-        found = []
-    form = "json" if as_json is not None else "jsonl" if jsonl else "csv" if as_csv else "md" if as_md else None
+    shown = shown or Shown([])
+    found = shown.first
     if group_by:
         if template is not None:
             raise UsageError("--format prints runs, and these are groups", hint="use --csv, --json or --jsonl")
-        table = _groups(found, by=group_by, agg=agg, wanted=wanted, sort=sort, limit=max_count)
-        _print_groups(place, screen, table, form=form, selected=as_json)
+        grouped = _groups(found, by=group_by, agg=agg, wanted=wanted, sort=sort, limit=max_count)
+        _print_groups(place, screen, grouped, form=form, selected=as_json)
     elif template is not None:
         write = forms.formatter(template, now=common.now())
         screen.stream.write("".join(write(run) + ("\0" if zero else "\n") for run in found))
@@ -94,7 +100,32 @@ def command(
         heads, rows = _chosen(wanted, found) if wanted else forms.wide_rows(found)
         _print_sheet(screen, heads, rows, form)
     elif found:
-        screen.page(_lines(place, screen, found, wanted), common.pager(place) if screen.terminal else None)
+        screen.page(_lines(place, screen, shown, wanted), common.pager(place) if screen.terminal else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The runs of a list: all, or the first of those that an index has."""
+
+    first: list[Run]
+    index: Index | None = None
+
+    def rest(self) -> Iterator[Run]:
+        """Yields the runs that follow the first."""
+        known = {run.id for run in self.first}
+        if self.index:
+            yield from (run for run in self.index.each() if run.id not in known)
+
+    def best(self, chosen: Sequence[Column]) -> dict[str, float | None] | None:
+        """Returns the best value of each column with a goal, over all; None where all are at hand."""
+        if self.index is None:
+            return None
+        found: dict[str, float | None] = {}
+        for column in chosen:
+            if column.goal and column.metric is not None:
+                ends = self.index.extremes(column.metric, column.goal)
+                found[column.name] = columns.best(ends, column.goal) if ends else None
+        return found
 
 
 def _which(
@@ -105,13 +136,19 @@ def _which(
     order: Sequence[str],
     limit: int | None,
     everything: bool,
-) -> list[Run] | None:
-    """Returns the runs that are meant, in their order; None if there are none at all."""
+    paged: bool,
+) -> Shown | None:
+    """Returns the runs that are meant, in their order; None if there are none at all.
+
+    paged: whether the first are wanted at once, and the rest when their turn comes."""
     known = common.read_runs(place, deleted=everything)
     if words:
-        return sorted(common.matching(known.find_all(words), asked), key=fields.sort_key(*order))[:limit]
+        return Shown(sorted(common.matching(known.find_all(words), asked), key=fields.sort_key(*order))[:limit])
+    if paged and limit is None and asked is None and list(order) == ["-created"]:
+        first = known.index.select(limit=columns.SAMPLE)
+        return Shown(first, known.index if len(first) == columns.SAMPLE else None) if first else None
     found = known.index.select(asked, order=order, limit=limit)
-    return found if found or known.index else None
+    return Shown(found) if found or known.index else None
 
 
 @contextlib.contextmanager
@@ -124,14 +161,14 @@ def _of_setting(key: str, text: str | None) -> Iterator[None]:
         raise
 
 
-def _lines(place: Repo, screen: output.Screen, runs: Sequence[Run], wanted: str | None) -> Iterator[str]:
+def _lines(place: Repo, screen: output.Screen, shown: Shown, wanted: str | None) -> Iterator[str]:
     """Yields the lines of the table for people, and what had no room in it."""
     from gittrack import tables
 
-    names = wanted or place.settings.get("columns")
+    runs, names = shown.first, wanted or place.settings.get("columns")
     with _of_setting("columns", wanted):
         chosen = columns.named(names, runs) if names else columns.chosen(runs)
-    table = tables.of_runs(screen, chosen, runs, now=common.now())
+    table = tables.of_runs(screen, chosen, runs, now=common.now(), rest=shown.rest(), best=shown.best(chosen))
     yield from table.lines()
     more = [] if names else columns.without(runs, chosen)
     yield from _footer(screen, tables.left_out(table, [column.name for column in chosen], more=more))

@@ -388,3 +388,11 @@ def test_more_runs_than_anybody_can_compare_are_refused(repo: GitRepo) -> None:
     assert code == 2
     assert "error: diff compares at most 50 runs, and these are 51" in err
     assert "no difference" not in ask(repo, "diff", "@{-49}..@", "--only", "params")
+
+
+def test_on_a_narrow_terminal_it_still_says_better_or_worse(repo: GitRepo) -> None:
+    two(repo)
+
+    _, seen = on_a_terminal(["git", "track", "diff", "one", "two"], cwd=repo.path, columns=40)
+
+    assert ["acc", "\u2191", "0.50", "0.75*", "+0.25", "better"] in words(seen.decode())
