@@ -98,7 +98,7 @@ class Runs:
         if metrics and self._runs and not any(wanted):
             chosen(metrics, self._runs[0])
         asked = frozenset(name for names in wanted for name in names)
-        read = histories.read_many(self._asked.place.git, self._runs, asked)
+        read = histories.read_each(self._asked.place.git, self._runs, asked)  # a few of them in memory at a time
         parts = zip(self._runs, read, wanted, strict=True)
         return [curves(run, table, names, points=points, x=x) for run, table, names in parts]
 

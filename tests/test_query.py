@@ -284,7 +284,7 @@ def test_sorting_any_values_is_the_same_from_both_ends_but_for_the_missing(field
     wanted, _ = fields.order(field)
     plain = {run.id: fields.plain_value(fields.value_of(run, wanted)) for run in runs}
     if field == "tags":
-        plain = {run.id: ",".join(run.tags) or None for run in runs}
+        plain = {run.id: ",".join(run.tags) if run.tags else None for run in runs}
     values_up, values_down = ([plain[run.id] for run in ordered] for ordered in (up, down))
     there = [value for value in values_up if value is not None]
     assert values_up == there + [None] * (len(runs) - len(there))

@@ -214,7 +214,7 @@ def sort_key(*texts: str) -> Callable[[Run], tuple[Any, ...]]:
 
 
 def _place(run: Run, wanted: Field, down: bool) -> tuple[Any, ...]:  # noqa: FBT001 - the two parts of an order
-    plain = (",".join(run.tags) or None) if wanted.kind == "tags" else comparable(run, wanted)
+    plain = comparable(run, wanted) if wanted.kind != "tags" else plain_value(",".join(run.tags)) if run.tags else None
     if plain is None:
         return (True,)
     ranked = (isinstance(plain, str), plain)

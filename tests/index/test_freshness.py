@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
 from gittrack.git import Git
 from gittrack.index import freshness, state, updating
 from gittrack.index.listing import Index
+from gittrack.objects import Objects
 from gittrack.refname import RunId
 from gittrack.repo import open_repo
 from tests.gitcmd import GitRepo
@@ -96,9 +97,9 @@ def test_only_the_refs_that_changed_are_read_again(repo: GitRepo, monkeypatch: p
     read: list[str] = []
     real = updating._read
 
-    def noted(git: Git, wanted: Mapping[RunId, updating.At]) -> Iterator[object]:
+    def noted(git: Git, objects: Objects, wanted: Mapping[RunId, updating.At]) -> updating._Found:
         read.extend(wanted)
-        return real(git, wanted)
+        return real(git, objects, wanted)
 
     monkeypatch.setattr(updating, "_read", noted)
     move(repo, {f"refs/runs/{made[3][0].run.id}": made[3][1].oid})
