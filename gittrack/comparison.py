@@ -126,15 +126,15 @@ def _side_by_side(screen: output.Screen, this: Comparison, rows: Sequence[Row]) 
         Head("", 0, middle=True),
         *(Head(name, 1 + at, right=True, middle=True) for at, name in enumerate(this.names)),
     ]
-    heads += [Head("change", 99)] if two else []
+    narrow = screen.width is not None and screen.width < 76
+    heads += [Head("change", 99, right=narrow)] if two else []
     found = []
     for row in rows:
         is_metric = row in this.found.metrics
         cells, codes = _cells(row, is_metric=is_metric)
         texts = ["  " + tables.with_goal(screen, printable(row.name), row.goal), *cells]
         if two:
-            narrow = screen.width is not None and screen.width < 76
-            texts.append(_change(row, percent=not narrow) if is_metric else "")
+            texts.append(_change(row, narrow=narrow) if is_metric else "")
         found.append(Line(texts, {at + 1: code for at, code in codes.items()}))
     return lay_out(screen, heads, found)
 
@@ -190,13 +190,13 @@ def _legend(screen: output.Screen, rows: Iterable[Row]) -> Iterator[str]:
         yield screen.paint(f"{MARK} best, {WORST} worst by the goal", output.DIM)
 
 
-def _change(row: Row, *, percent: bool) -> str:
-    """Returns `+0.25 (+50%) better`; nothing for what is no number."""
+def _change(row: Row, *, narrow: bool) -> str:
+    """Returns `+0.25 (+50%) better`, or `+0.25 better`; nothing for what is no number."""
     found = diff.change(row)
     if found is None:
         return ""
-    text = f"{found.by:+.4g}".replace("e-0", "e-").replace("e+0", "e+")
-    if percent and found.percent is not None and abs(found.percent) < 1000:
+    text = f"{found.by:+.{2 if narrow else 4}g}".replace("e-0", "e-").replace("e+0", "e+")
+    if not narrow and found.percent is not None and abs(found.percent) < 1000:
         text += f" ({found.percent:+.2g}%)" if abs(found.percent) < 99.5 else f" ({found.percent:+.0f}%)"
     return text + ("" if found.better is None else " better" if found.better else " worse")
 
