@@ -13,7 +13,9 @@ import gittrack
 from gittrack import forms, reading
 from gittrack.cli import GROUPS
 from gittrack.curves import Curves
+from gittrack.errors import Misread
 from gittrack.model import Metric, Run
+from gittrack.query import fields, language
 from gittrack.reading import Runs
 from gittrack.recorded import RecordedRun
 from gittrack.refname import RunId
@@ -160,6 +162,23 @@ def test_the_json_schema_has_exactly_the_keys_that_are_printed() -> None:
     assert set(statistics) <= set(printed["metrics"]["acc"])
     page = (ROOT / "docs/reference/json.md").read_text("utf-8")
     assert all(f"`{key}`" in page for key in printed)
+
+
+def test_the_page_of_the_query_language_is_right_about_queries_fields_and_errors() -> None:
+    text = (ROOT / "docs/reference/query.md").read_text("utf-8")
+    rows = re.findall(r"^\| [^|`]+ \| (`.+`(?:, or `.+`)?) \|$", text.partition("## Fields")[0], re.MULTILINE)
+    queries = [query for row in rows for query in re.findall(r"`([^`]+)`", row)]
+    assert len(queries) >= 15
+    for query in queries:
+        language.parse(query, date=lambda _: 0.0)
+    table = text.partition("## Fields")[2].partition("## Values")[0]
+    named = set(re.findall(r"`([^`]+)`", table))
+    assert set(fields.RUN_FIELDS) <= named
+    assert {f".{name}" for name in fields.STATISTICS} <= named
+    error = text.rpartition("```\nerror")[2].partition("```")[0]
+    with pytest.raises(Misread) as found:
+        language.parse('status == "finished" and metric.loss < 0.1')
+    assert "\n".join(found.value.lines()) == "error" + error.rstrip("\n")
 
 
 def test_every_command_has_a_man_page() -> None:

@@ -5,8 +5,9 @@ the others; and where the index itself cannot be read, it is made again, at last
 
 from __future__ import annotations
 
+import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 NEWEST_FIRST = "-created"
 _NEWEST = "created_at DESC, id DESC"
+SLOW_SECONDS = 0.02  # what a question takes at most before an index is made for the next one
 _SOME = 100  # rows that are fetched at once
 
 
@@ -35,6 +37,7 @@ class Index(naming.Book):
     def __init__(self, git: Git, *, deleted: bool = False) -> None:
         self._git = git
         self._deleted = deleted
+        self._functions: Sequence[tuple[str, int, Callable[..., Any]]] = ()
         self._database = _opened(git)
 
     def refresh(self) -> None:
@@ -109,10 +112,40 @@ class Index(naming.Book):
         """Returns the runs that a condition matches, sorted by fields; raises UsageError for a field that is none."""
         if asked is None and tuple(order) == (NEWEST_FIRST,):
             return self._merged(self._committed("1", limit=limit), self.live, limit)
+        from gittrack.index import conditions  # noqa: PLC0415 - most lists are of all runs, newest first
+
+        where, values = conditions.where(asked) if asked else ("1", [])
+        terms = conditions.order(*order)
+        self._functions = conditions.FUNCTIONS
+        self._teach()
+        began = time.perf_counter()
+        found = self._committed(where, values, order=terms, limit=limit)
+        if time.perf_counter() - began > SLOW_SECONDS:
+            self._speed_up(asked, order)
+        live = self._matching(asked)
+        return sorted([*found, *live], key=fields.sort_key(*order))[:limit] if live else found
+
+    def _matching(self, asked: Condition | None) -> list[Run]:
+        """Returns the runs without a commit that a condition matches."""
+        live = self.live
+        if asked is None or not live:
+            return live
         from gittrack.query import evaluate  # noqa: PLC0415 - only for conditions
 
-        found = [run for run in self.runs() if asked is None or evaluate.matches(asked, run)]
-        return sorted(found, key=fields.sort_key(*order))[:limit]
+        return [run for run in live if evaluate.matches(asked, run)]
+
+    def _speed_up(self, asked: Condition | None, order: Sequence[str]) -> None:
+        """Makes the next question of this kind quick."""
+        from gittrack.index import speeding  # noqa: PLC0415 - as above
+        from gittrack.query import condition  # noqa: PLC0415 - as above
+
+        sorted_by = [fields.order(text)[0] for text in order]
+        speeding.speed_up(self._database, [*sorted_by, *(condition.fields_of(asked) if asked else ())])
+
+    def _teach(self) -> None:
+        """Hands SQLite the functions that conditions call."""
+        for name, arguments, function in self._functions:
+            self._database.connection.create_function(name, arguments, function, deterministic=True)
 
     def count(self) -> int:
         """Returns how many runs there are."""
@@ -208,9 +241,9 @@ class Index(naming.Book):
 
     def before(self, run: Run) -> Run | None:
         """Returns the run that is next older."""
-        older = self.runs()
-        at = older.index(run)
-        return older[at + 1] if at + 1 < len(older) else None
+        older = self._committed("(created_at, id) < (?, ?)", (fields.seconds(run.created), run.id), limit=1)
+        live = [one for one in self.live if naming.age(one) > naming.age(run)]
+        return next(iter(self._merged(older, live, 1)), None)
 
     def names(self) -> list[str]:
         rows = self._ask(f"SELECT name, id FROM runs WHERE {self._shown()} ORDER BY {_NEWEST} LIMIT {naming.MANY}")  # noqa: S608 - words of ours
@@ -218,6 +251,9 @@ class Index(naming.Book):
 
     def __len__(self) -> int:
         return self.count()
+
+    def __bool__(self) -> bool:
+        return bool(self.live or self._ask(f"SELECT 1 FROM runs WHERE {self._shown()} LIMIT 1"))  # noqa: S608 - words of ours
 
     def _named(self, where: str, value: str, live: list[Run]) -> list[Run]:
         if not _is_text(value):
@@ -270,6 +306,7 @@ class Index(naming.Book):
             self._database = _made(self._git, file.home(self._git.place.common_dir))
         except Unusable:
             self._database = _in_memory(self._git)
+        self._teach()
 
 
 def _opened(git: Git) -> Database:

@@ -19,13 +19,14 @@ _NUMBER = struct.Struct("<I")
 _FRAME = struct.Struct("<IQ")
 _PIPE_BYTES = 1 << 20  # so that a worker can go on while its last answer has not been taken
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, which Python names from 3.10 on, and only where there is one
+_WORTH = 4  # parts that a fork has to take off the others to be worth it
 _MOST_PARTS = 16_000  # numbers that a pipe holds while nobody reads it
 
 
 def shared(parts: Sequence[Any], work: Callable[[Any], Any]) -> Iterator[Any]:
     """Yields `work(part)` for every part, in any order; what it returns is plain values, as marshal takes them."""
-    others = min(_cores() - 1, len(parts) // 2, 3)
-    if others < 1 or threading.active_count() > 1 or not hasattr(os, "fork") or len(parts) > _MOST_PARTS:
+    others = min(_cores() - 1, len(parts) // _WORTH, 3)
+    if others < 1 or not _is_alone() or not hasattr(os, "fork") or len(parts) > _MOST_PARTS:
         yield from map(work, parts)
         return
     queue, fill = os.pipe()
@@ -48,6 +49,14 @@ def shared(parts: Sequence[Any], work: Callable[[Any], Any]) -> Iterator[Any]:
         os.close(queue)
         for end, pid in list(children.items()):
             _end(end, pid)
+
+
+def _is_alone() -> bool:
+    """Tells whether this process has one thread only, those of libraries counted where the system tells."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return threading.active_count() == 1
 
 
 def _cores() -> int:

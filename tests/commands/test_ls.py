@@ -214,6 +214,40 @@ def test_filters_by_status_tag_time_count_and_name(repo: GitRepo) -> None:
     assert found("group:sweep", ids[1][:6]) == ["second", "first"]
 
 
+def test_where_shows_the_runs_for_which_a_query_is_true(repo: GitRepo) -> None:
+    ids = three(repo)
+    repo.track("start", "--name", "open", "-p", "lr=0.5")
+
+    def found(*queries: str, more: tuple[str, ...] = ()) -> list[str]:
+        options = [word for query in queries for word in ("--where", query)]
+        return ask(repo, "ls", *options, *more, "--format", "%(name)").split()
+
+    assert found("metrics.loss < 1") == ["second"]
+    assert found("not metrics.loss < 1") == ["first"]
+    assert found("metrics.loss is none") == ["open", "third"]
+    assert found("metrics.val/acc.best >= 0.9 and 'paper' in tags") == ["first"]
+    assert found("metrics.loss.min < metrics.loss.max or params.lr == 10") == ["third", "first"]
+    assert found("0.05 <= params.lr < 1") == ["open", "first"]
+    assert found("status in ('running', 'failed')") == ["open", "second"]
+    assert found("created > '1 hour ago'") == ["open", "third", "second", "first"]
+    assert found("created > '2099-01-01'") == []
+    assert found("name ~ '^(first|third)$'", "tag == 'x'") == ["third"]
+    assert found("params.lr > 0", more=("--sort", "-params.lr", "-n", "2")) == ["third", "open"]
+    assert found("params.lr < 1", more=("first", "third")) == ["first"]
+    assert found(f"id == '{ids[1]}'", more=("--status", "failed")) == ["second"]
+    assert found("deleted or not deleted", more=("--all",)) == ["open", "third", "second", "first"]
+
+
+def test_a_query_that_makes_no_sense_is_pointed_at(repo: GitRepo) -> None:
+    code, out, err = attempt(repo, "ls", "--where", "starred", "--where", "metrics.loss < 1 and loss < 2")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[:3] == [
+        "error: 'loss' is no field of a run",
+        "cause: metrics.loss < 1 and loss < 2",
+        "                            ^~~~",
+    ]
+
+
 def test_two_dots_name_the_runs_between_two_also_where_one_is_still_recorded(repo: GitRepo) -> None:
     three(repo)
     repo.track("start", "--name", "open")
