@@ -455,6 +455,16 @@ def test_the_best_of_each_goal_is_marked_by_a_sign_and_not_by_colour_alone(repo:
     assert "*" not in ask(repo, "ls", "a"), "one run is not the best of anything"
 
 
+def test_where_there_is_no_unicode_arrows_and_spreads_are_ascii(repo: GitRepo) -> None:
+    graded(repo)
+    plain = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+
+    assert " acc ^ " in repo.track("ls", env=plain).stdout
+    lines = repo.track("ls", "--group-by", "params.lr", "--agg", "mean,std", env=plain).stdout.splitlines()
+    assert "acc ^ mean +- std" in lines[0]
+    assert "0.930 +- 0.036*" in lines[2]
+
+
 def test_settings_say_which_columns_and_in_which_order(repo: GitRepo) -> None:
     three(repo)
     repo.git("config", "track.columns", "name,params.*")
