@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import functools
 import json
-import re
-import sys
 import zlib
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from operator import sub
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
+from gittrack.codec.shuffle import (
+    Numpy,
+    bitmap,
+    differences,
+    doubles,
+    fits_single,
+    integers,
+    little,
+    rows_of,
+    singles,
+)
 from gittrack.errors import DataRefused
 from gittrack.model import Column, History
 
@@ -23,9 +32,7 @@ MAX_BYTES = 1024 * 1024 * 1024
 MAGIC = b"gittrack columns 1\n"
 TEXT_FILE, COLUMNS_FILE = "history.tsv", "history.cols"
 _RESERVED = ("step", "time", "rank")
-_BLOCK = 65536  # numbers that are looked at together
-_LITTLE = sys.byteorder == "little"
-_NO_CELL = re.compile(rb"[^0-9.e+\-infa\t\n]")
+_CELLS = b"0123456789.e+-infa\t\n"
 
 
 def encode(history: History, *, spend: bool = False) -> tuple[str, bytes]:
@@ -47,12 +54,24 @@ def encode(history: History, *, spend: bool = False) -> tuple[str, bytes]:
     return (TEXT_FILE, text) if len(text) <= MAX_TEXT else (COLUMNS_FILE, encode_columns(history, spend=spend))
 
 
-def decode(name: str, raw: bytes) -> History:
-    """Returns the history in a file; raises DataRefused if it is not well-formed."""
+def decode(
+    name: str,
+    raw: bytes,
+    *,
+    metrics: Collection[str] | None = None,
+    numpy: Numpy = None,
+    checked: bool = False,
+) -> History:
+    """Returns the history in a file; raises DataRefused if it is not well-formed.
+
+    metrics: only the columns of these, where they are there; the numbers of the others are held to the checksum alone.
+    numpy: the module, if it is to be used; the answer is the same. checked: these bytes were decoded before."""
     if len(raw) > MAX_BYTES:
         raise _refused(name, f"larger than {MAX_BYTES} bytes")
     try:
-        return decode_text(raw) if name == TEXT_FILE else decode_columns(raw)
+        if name == TEXT_FILE:
+            return decode_text(raw, metrics=metrics)
+        return decode_columns(raw, metrics=metrics, numpy=numpy, checked=checked)
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError, AttributeError) as exc:
         raise _refused(name, " ".join(str(exc).split())[:200]) from exc
 
@@ -61,13 +80,15 @@ def _refused(name: str, cause: str) -> DataRefused:
     return DataRefused(f"cannot read '{name}'", cause=cause)
 
 
-def _escape(name: str) -> str:
+def escape(name: str) -> str:
+    """Returns the name of a metric's column, which is none of `step`, `time` and `rank`."""
     return "=" + name if name in _RESERVED or name.startswith("=") else name
 
 
-def _unescape(name: str) -> str:
+def unescape(name: str) -> str:
+    """Returns the metric that a column is named after; raises ValueError if it is named after none."""
     plain = name.removeprefix("=")
-    if _escape(plain) != name:
+    if escape(plain) != name:
         raise ValueError(f"'{name[:80]}' is no column's name")
     return plain
 
@@ -90,7 +111,7 @@ def encode_text(history: History) -> bytes:
 
 def _join_text(history: History, names: Sequence[str], texts: Sequence[list[str]]) -> bytes:
     """Returns the lines of the table; `texts` has the written values of each metric, without the missing cells."""
-    head = ["step", "time", *(["rank"] if history.ranks is not None else []), *map(_escape, names)]
+    head = ["step", "time", *(["rank"] if history.ranks is not None else []), *map(escape, names)]
     cells: list[Iterable[str]] = [map(str, history.steps), map(_seconds, history.times)]
     if history.ranks is not None:
         cells.append(map(str, history.ranks))
@@ -114,35 +135,41 @@ def _spread(texts: list[str], rows: array[int] | None, count: int) -> list[str]:
     return found
 
 
-def decode_text(raw: bytes) -> History:
+def decode_text(raw: bytes, *, metrics: Collection[str] | None = None) -> History:
     """Returns the history in `history.tsv`; raises ValueError if it is not well-formed."""
-    lines = raw.decode().split("\n")
-    if lines.pop() != "" or not lines:
+    first, end, rest = raw.partition(b"\n")
+    if not end or not raw.endswith(b"\n"):
         raise ValueError("the last line does not end")
-    if _NO_CELL.search(raw, len(lines[0].encode())):  # Python would take `1_000`, ` 1` and `INFINITY` for numbers
+    if rest.translate(None, _CELLS):  # Python would take `1_000`, ` 1` and `INFINITY` for numbers
         raise ValueError("a cell is no number")
-    head = lines[0].split("\t")
-    ranked = len(head) > 2 and head[2] == "rank"
-    first = 3 if ranked else 2
+    head = first.decode().split("\t")
     if head[:2] != ["step", "time"] or len(set(head)) != len(head):
         raise ValueError("the first line does not name the columns")
-    rows = [line.split("\t") for line in lines[1:]]
-    if any(len(row) != len(head) for row in rows):
+    body = rest.decode()
+    lines = body.split("\n")[:-1]
+    if not set(map(str.count, lines, repeat("\t"))) <= {len(head) - 1}:
         raise ValueError("a line has another number of cells than the first")
-    cells: Sequence[Sequence[str]] = list(zip(*rows, strict=True)) if rows else [()] * len(head)
+    cells = body.replace("\n", "\t").split("\t")[:-1]
+    ranked = len(head) > 2 and head[2] == "rank"
+    columns = {}
+    for at in range(3 if ranked else 2, len(head)):
+        metric = unescape(head[at])
+        if metrics is None or metric in metrics:
+            columns[metric] = _read_cells(cells[at :: len(head)])
     return History(
-        steps=array("q", map(int, cells[0])),
-        times=array("q", (_milliseconds(cell) for cell in cells[1])),
-        ranks=array("q", map(int, cells[2])) if ranked else None,
-        columns={_unescape(name): _read_cells(cells[at]) for at, name in enumerate(head[first:], start=first)},
+        steps=array("q", map(int, cells[0 :: len(head)])),
+        times=_milliseconds(cells[1 :: len(head)]),
+        ranks=array("q", map(int, cells[2 :: len(head)])) if ranked else None,
+        columns=columns,
     )
 
 
-def _milliseconds(cell: str) -> int:
-    seconds, point, thousandths = cell.partition(".")
-    if not point or len(thousandths) != 3:
-        raise ValueError(f"time '{cell[:40]}' has not three decimals")
-    return int(seconds + thousandths)
+def _milliseconds(cells: Sequence[str]) -> array[int]:
+    """Returns times as Unix milliseconds; raises ValueError unless each has three decimals."""
+    text = "\n".join(cells)
+    if {cell[-4:-3] for cell in cells} - {"."} or text.count(".") != len(cells):
+        raise ValueError("a time has not three decimals")
+    return array("q", map(int, text.replace(".", "").split("\n"))) if cells else array("q")
 
 
 def _read_cells(cells: Sequence[str]) -> Column:
@@ -163,7 +190,7 @@ def encode_columns(history: History, *, spend: bool = False) -> bytes:
         count = len(values)
         parts.append(bitmap)
         raw: bytes | bytearray = (
-            _raw_integers(values) if kind == "i64" else _little(array("f", values) if kind == "f32" else values)
+            differences(values) if kind == "i64" else little(array("f", values) if kind == "f32" else values)
         )
         width = 4 if kind == "f32" else 8
         if spend:
@@ -179,31 +206,34 @@ def encode_columns(history: History, *, spend: bool = False) -> bytes:
     for name in _sorted(history.columns):
         column = history.columns[name]
         add(
-            _escape(name),
-            "f32" if _fits_single(column.values) else "f64",
+            escape(name),
+            "f32" if fits_single(column.values) else "f64",
             column.values,
-            b"" if column.rows is None else _bitmap(column.rows, rows),
+            b"" if column.rows is None else bitmap(column.rows, rows),
         )
     checksum = functools.reduce(lambda crc, part: zlib.crc32(part, crc), parts, 0)
     head = json.dumps({"rows": rows, "crc32": checksum, "columns": heads}, separators=(",", ":"))
     return b"".join([MAGIC, head.encode(), b"\n", *parts])
 
 
-def decode_columns(raw: bytes) -> History:
+def decode_columns(
+    raw: bytes, *, metrics: Collection[str] | None = None, numpy: Numpy = None, checked: bool = False
+) -> History:
     """Returns the history in `history.cols`; raises ValueError if it is not well-formed."""
     end = raw.index(b"\n", len(MAGIC)) if raw.startswith(MAGIC) else -1
     if end < 0:
         raise ValueError("it does not begin as columns do")
     head = json.loads(raw[len(MAGIC) : end])
+    whole = memoryview(raw)
     at = end + 1
-    if zlib.crc32(memoryview(raw)[at:]) != head["crc32"]:
+    if not checked and zlib.crc32(whole[at:]) != head["crc32"]:
         raise ValueError("its checksum is wrong")
     rows = int(head["rows"])
     fixed: dict[str, array[int]] = {}
-    columns: dict[str, Column] = {}
+    columns: dict[str, Column | None] = {}
     for item in head["columns"]:
         name, kind, count, size = item["name"], item["type"], int(item["count"]), int(item["size"])
-        body = raw[at : at + size]
+        body = whole[at : at + size]
         at += size
         width = {"i64": 8, "f64": 8, "f32": 4}[kind]
         marks = (rows + 7) // 8 if count < rows else 0
@@ -212,99 +242,20 @@ def decode_columns(raw: bytes) -> History:
         if kind == "i64":
             if name not in _RESERVED or count != rows:
                 raise ValueError(f"column '{name}' is not one of integers")
-            fixed[name] = _decode_integers(body)
-        elif count == 0 or _unescape(name) in columns:
+            fixed[name] = integers(body, numpy)
+            continue
+        metric = unescape(name)
+        if count == 0 or metric in columns:
             raise ValueError(f"column '{name}' is empty, or there twice")
-        else:
-            present = _rows_of(body[:marks], rows, count) if marks else None
-            columns[_unescape(name)] = Column(_decode_floats(body[marks:], kind), present)
+        columns[metric] = None
+        if metrics is None or metric in metrics:
+            present = rows_of(body[:marks], rows, count, numpy) if marks else None
+            columns[metric] = Column((doubles if kind == "f64" else singles)(body[marks:], numpy), present)
     if at != len(raw):
         raise ValueError("there is more than its columns")
-    return History(steps=fixed["step"], times=fixed["time"], ranks=fixed.get("rank"), columns=columns)
-
-
-def _unshuffle(raw: bytes, width: int) -> bytes:
-    count = len(raw) // width
-    plain = bytearray(len(raw))
-    for byte in range(width):
-        plain[byte::width] = raw[byte * count : (byte + 1) * count]
-    return bytes(plain)
-
-
-def _little(values: array[Any]) -> bytes:
-    if not _LITTLE:
-        values = values[:]
-        values.byteswap()
-    return values.tobytes()
-
-
-def _from_little(kind: str, raw: bytes) -> array[Any]:
-    values: array[Any] = array(kind)
-    values.frombytes(raw)
-    if not _LITTLE:
-        values.byteswap()
-    return values
-
-
-def _raw_integers(values: array[int]) -> bytearray:
-    """Returns each integer minus the one before it, as bytes."""
-    wrap, half = 1 << 64, 1 << 63
-    raw = bytearray()
-    last = 0
-    for at in range(0, len(values), _BLOCK):
-        block = values[at : at + _BLOCK]
-        before = array("q", [last])
-        before.extend(block[:-1])
-        deltas = list(map(sub, block, before))
-        try:
-            packed = array("q", deltas)
-        except OverflowError:
-            packed = array("q", ((delta + half) % wrap - half for delta in deltas))
-        raw += _little(packed)
-        last = block[-1]
-    return raw
-
-
-def _decode_integers(body: bytes) -> array[int]:
-    wrap, half = 1 << 64, 1 << 63
-    total = 0
-    found: array[int] = array("q")
-    append = found.append
-    for delta in _from_little("q", _unshuffle(body, 8)):
-        total += delta
-        if not -half <= total < half:
-            total = (total + half) % wrap - half
-        append(total)
-    return found
-
-
-def _fits_single(values: array[float]) -> bool:
-    """Tells whether 4 bytes keep every value exactly."""
-    for at in range(0, len(values), _BLOCK):
-        block = values[at : at + _BLOCK]
-        same = array("d", array("f", block))
-        if same != block and not all(a == b or (a != a and b != b) for a, b in zip(same, block, strict=True)):
-            return False
-    return True
-
-
-def _decode_floats(body: bytes, kind: str) -> array[float]:
-    if kind == "f64":
-        return _from_little("d", _unshuffle(body, 8))
-    return array("d", _from_little("f", _unshuffle(body, 4)))
-
-
-def _bitmap(present: array[int], rows: int) -> bytes:
-    flags = bytearray(b"0") * rows
-    for row in present:
-        flags[row] = 49
-    flags.reverse()
-    return int(flags.decode() or "0", 2).to_bytes((rows + 7) // 8, "little")
-
-
-def _rows_of(marks: bytes, rows: int, count: int) -> array[int]:
-    bits = f"{int.from_bytes(marks, 'little'):0{rows}b}"[::-1]
-    found = array("q", (row for row, bit in enumerate(bits) if bit == "1"))
-    if len(found) != count or len(bits) != rows:
-        raise ValueError("a bitmap does not fit its column")
-    return found
+    return History(
+        steps=fixed["step"],
+        times=fixed["time"],
+        ranks=fixed.get("rank"),
+        columns={metric: column for metric, column in columns.items() if column is not None},
+    )

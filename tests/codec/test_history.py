@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import struct
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from gittrack.codec import history
+from gittrack.codec import history, shuffle
 from gittrack.codec.points import Points, build, joined, rows_of
 from gittrack.codec.points import table as table_of
 from gittrack.errors import DataRefused
@@ -59,6 +60,54 @@ def test_both_forms_hold_the_same_table(made: History) -> None:
     text, columns = history.encode_text(made), history.encode_columns(made)
     assert as_rows(history.decode(history.TEXT_FILE, text)) == as_rows(made)
     assert as_rows(history.decode(history.COLUMNS_FILE, columns)) == as_rows(made)
+
+
+def bits(made: History) -> tuple[Any, ...]:
+    """Returns all that is in a table, to the last bit: NaN of different bits are different here."""
+    columns = {name: (column.values.tobytes(), column.rows) for name, column in made.columns.items()}
+    return made.steps, made.times, made.ranks, columns
+
+
+@given(histories())
+@example(EXTREME)
+@example(table([], {}))
+@example(table([1, 2], {"a": [0.5, None], "b": [0.1, None]}))
+def test_numpy_reads_the_same_bits(made: History) -> None:
+    numpy = pytest.importorskip("numpy")
+    raw = history.encode_columns(made)
+    assert bits(history.decode_columns(raw, numpy=numpy)) == bits(history.decode_columns(raw))
+
+
+def test_numbers_that_are_none_keep_their_bits_with_numpy_and_without() -> None:
+    numpy = pytest.importorskip("numpy")
+    wide = struct.pack("<2Q", 0x7FF8_0000_0000_0001, 0xFFF8_0000_DEAD_0000)
+    narrow = struct.pack("<2I", 0x7FC0_0001, 0xFFC0_0000)
+    raw = columns_by_hand(
+        2,
+        STEP,
+        TIME,
+        ({"name": "a", "type": "f64", "count": 2}, shuffled(wide, 8)),
+        ({"name": "b", "type": "f32", "count": 2}, shuffled(narrow, 4)),
+    )
+    without, with_it = history.decode_columns(raw), history.decode_columns(raw, numpy=numpy)
+    assert bits(without) == bits(with_it)
+    assert without.columns["a"].values.tobytes() == wide
+
+
+@given(histories(), st.data())
+def test_only_the_metrics_that_are_asked_for_are_read(made: History, data: st.DataObject) -> None:
+    asked = data.draw(st.sets(st.sampled_from([*made.columns, "not there"])))
+    expected = {name: column for name, column in made.columns.items() if name in asked}
+    for name, encode in (("history.tsv", history.encode_text), ("history.cols", history.encode_columns)):
+        found = history.decode(name, encode(made), metrics=asked)
+        assert as_rows(found) == as_rows(History(made.steps, made.times, expected, made.ranks))
+
+
+def test_a_changed_byte_of_a_metric_that_is_not_asked_for_is_noticed() -> None:
+    raw = history.encode_columns(table([1, 2], {"a": [0.1, 0.2], "z": [0.3, 0.4]}))
+    with pytest.raises(DataRefused, match=r"history\.cols") as refused:
+        history.decode("history.cols", raw[:-1] + b"!", metrics={"a"})
+    assert refused.value.cause == "its checksum is wrong"
 
 
 @given(histories())
@@ -238,8 +287,9 @@ COLUMNS = {
 
 @pytest.mark.parametrize("raw", COLUMNS.values(), ids=list(COLUMNS))
 def test_bytes_that_are_no_columns_are_refused(raw: bytes) -> None:
-    with pytest.raises(DataRefused, match=r"history\.cols"):
-        history.decode("history.cols", raw)
+    for numpy in (None, pytest.importorskip("numpy")):
+        with pytest.raises(DataRefused, match=r"history\.cols"):
+            history.decode("history.cols", raw, numpy=numpy)
 
 
 def test_the_columns_by_hand_are_sound_where_nothing_is_wrong() -> None:
@@ -295,20 +345,20 @@ def test_no_header_of_columns_gets_anything_but_a_table_or_a_refusal(
     heads: list[dict[str, Any]], rows: int, data: bytes
 ) -> None:
     about = {"rows": rows, "crc32": zlib.crc32(data), "columns": heads}
-    try:
-        found = history.decode("history.cols", history.MAGIC + json.dumps(about).encode() + b"\n" + data)
-    except DataRefused:
-        return
-    assert len(as_rows(found)) == rows
+    raw = history.MAGIC + json.dumps(about).encode() + b"\n" + data
+    for numpy in (None, pytest.importorskip("numpy")):
+        with contextlib.suppress(DataRefused):
+            assert len(as_rows(history.decode("history.cols", raw, numpy=numpy))) == rows
 
 
 @given(histories())
 def test_the_order_of_bytes_in_memory_does_not_reach_the_file(made: History) -> None:
     """Where the machine has the other order, every column is turned before it is written, and after it is read."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(history, "_LITTLE", not history._LITTLE)
+        patch.setattr(shuffle, "_LITTLE", not shuffle._LITTLE)
         turned = history.encode_columns(made)
-        assert as_rows(history.decode_columns(turned)) == as_rows(made)
+        for numpy in (None, pytest.importorskip("numpy")):
+            assert as_rows(history.decode_columns(turned, numpy=numpy)) == as_rows(made)
         assert history.encode_columns(table([1], {}, times=[0])).endswith(bytes(7) + b"\1" + bytes(8))
     assert history.encode_columns(table([1], {}, times=[0])).endswith(b"\1" + bytes(15))
 
