@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gittrack import index, packs, store, sync, values
+from gittrack import packs, store, sync, values
 from gittrack.codec import manifest, tree
 from gittrack.codec.tree import Entry, Object
 from gittrack.errors import DataRefused, GittrackError
 from gittrack.git import Git, Update
+from gittrack.index import live
+from gittrack.index.listing import Index
 from gittrack.model import Run
 from gittrack.objects import Objects
 from gittrack.refname import Oid, RunId, run_ref
@@ -35,7 +37,7 @@ class Waiting:
 
 def has_any(source: Git) -> bool:
     """Tells whether the detached store may hold a run; a wrong yes only costs a look."""
-    if index.has_live(source) or (source.place.common_dir / "packed-refs").exists():
+    if live.has_any(source) or (source.place.common_dir / "packed-refs").exists():
         return True
     try:
         with os.scandir(source.place.common_dir / "refs" / "runs") as found:
@@ -49,7 +51,7 @@ def waiting(source: Git) -> list[Waiting]:
     found: list[Waiting] = []
     if not has_any(source):
         return found
-    ended = [(run, run.oid) for run in index.read(source).runs if run.oid is not None]
+    ended = [(run, run.oid) for run in Index(source).runs() if run.oid is not None]
     with source.objects() as objects:
         for run, tip in ended:
             raw = objects.read(f"{tip}:run.yaml", limit=store.MAX_YAML)

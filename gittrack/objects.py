@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -12,6 +12,7 @@ from gittrack.errors import DataRefused, GitFailed
 from gittrack.refname import Kind, Oid
 
 MAX_OBJECT = 1024 * 1024 * 1024
+_AHEAD = 250  # ids; twice as many fit into a pipe while nobody reads it
 
 
 class Objects:
@@ -45,25 +46,48 @@ class Objects:
         send, receive = self._process.stdin, self._process.stdout
         if send is None or receive is None or "\n" in name:
             return None
-        try:
-            send.write(name.encode("utf-8", "surrogateescape") + b"\n")
-            send.flush()
-        except OSError as exc:
-            raise GitFailed("cannot read objects", cause="git cat-file ended") from exc
-        head = receive.readline()
-        words = head.split()
-        if not words:
-            raise GitFailed("cannot read objects", cause="git cat-file ended", hint="see `git fsck`")
-        if len(words) != 3 or not words[2].isdigit():
-            return None
-        size = int(words[2])
-        if size > limit:
-            _skip(receive, size + 1)
-            raise DataRefused(f"cannot read '{name}'", cause=f"it has {size} bytes; the limit is {limit}")
-        body = receive.read(size)
-        receive.read(1)
-        kind: Any = words[1].decode()
-        return Oid(words[0].decode()), kind, body
+        _ask(send, [name])
+        return _answer(receive, name, limit)
+
+    def read_many(
+        self, oids: Sequence[str], *, limit: int = MAX_OBJECT
+    ) -> Iterator[tuple[Oid, Kind, bytes] | DataRefused | None]:
+        """Yields what `read` returns for each id, or the DataRefused that it raises; git works ahead of the caller."""
+        send, receive = self._process.stdin, self._process.stdout
+        if send is None or receive is None:
+            return
+        _ask(send, oids[:_AHEAD])
+        for at in range(0, len(oids), _AHEAD):
+            _ask(send, oids[at + _AHEAD : at + 2 * _AHEAD])
+            for oid in oids[at : at + _AHEAD]:
+                try:
+                    yield _answer(receive, oid, limit)
+                except DataRefused as exc:
+                    yield exc
+
+
+def _ask(send: IO[bytes], names: Sequence[str]) -> None:
+    try:
+        send.write(b"".join(name.encode("utf-8", "surrogateescape") + b"\n" for name in names))
+        send.flush()
+    except OSError as exc:
+        raise GitFailed("cannot read objects", cause="git cat-file ended") from exc
+
+
+def _answer(receive: IO[bytes], name: str, limit: int) -> tuple[Oid, Kind, bytes] | None:
+    words = receive.readline().split()
+    if not words:
+        raise GitFailed("cannot read objects", cause="git cat-file ended", hint="see `git fsck`")
+    if len(words) != 3 or not words[2].isdigit():
+        return None
+    size = int(words[2])
+    if size > limit:
+        _skip(receive, size + 1)
+        raise DataRefused(f"cannot read '{name}'", cause=f"it has {size} bytes; the limit is {limit}")
+    body = receive.read(size)
+    receive.read(1)
+    kind: Any = words[1].decode()
+    return Oid(words[0].decode()), kind, body
 
 
 def _skip(stream: IO[bytes], size: int) -> None:

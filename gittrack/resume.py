@@ -8,8 +8,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from gittrack import index, seal, store
+from gittrack import seal, store
 from gittrack.errors import NotFound
+from gittrack.index.listing import Index
 from gittrack.model import Run
 from gittrack.query import naming
 from gittrack.refname import RunId, is_run_id, run_id_for
@@ -28,7 +29,7 @@ def find_earlier(
     if resume in (None, False, "never", ""):
         return None
     seal.recover(place.git, now=time.time(), sign=place.sign)
-    runs = [run for run in index.read(place.git).runs if run.status != "running"]
+    runs = [run for run in Index(place.git).runs() if run.status != "running"]
     if identifier:
         chosen = as_run_id(identifier)
         found = next((run for run in runs if run.id == chosen), None)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gittrack import index, repo, store, sync
+from gittrack import repo, store, sync
+from gittrack.index.listing import Index
 from gittrack.model import Run
 from gittrack.refname import Oid, RunId, mirror_prefix, run_ref
 from gittrack.repo import Repo
@@ -50,7 +51,7 @@ class Clone:
         return sync.push(self.place.git, "origin", sync.unpushed(self.place.git, "origin"))
 
     def run(self) -> Run:
-        [found] = index.read(self.place.git, deleted=True).runs
+        [found] = Index(self.place.git, deleted=True).runs()
         return found
 
 

@@ -27,24 +27,24 @@ def little(values: array[Any]) -> bytes:
 
 
 def unshuffled(kind: str, body: memoryview, numpy: Numpy = None) -> array[Any]:
-    """Returns the numbers whose first bytes stand together, then their second ones, and so on; kind: as of `array`."""
+    """Returns the numbers whose first bytes stand together, then their second ones, and so on; kind: as of `array`.
+
+    Memory that is touched for the first time costs more than all else here, so with numpy nothing is copied twice."""
     width = _WIDTHS[kind]
     count = len(body) // width
     found: array[Any] = array(kind, [0]) * count
-    planes = [bytes(body[byte * count : (byte + 1) * count]) for byte in range(width)]
     flat = memoryview(found).cast("B")
     places = range(width) if _LITTLE else range(width - 1, -1, -1)
-    zeros = bytes(count)  # as the upper bytes of most differences are, and the array is already
     if numpy and count:
         table = numpy.frombuffer(flat, numpy.uint8).reshape(count, width)
+        planes = numpy.frombuffer(body, numpy.uint8).reshape(width, count)
         for place, plane in zip(places, planes, strict=True):
-            if plane != zeros:
-                table[:, place] = numpy.frombuffer(plane, numpy.uint8)
+            if plane.any():  # the upper bytes of most differences are zero, and the array is zero already
+                table[:, place] = plane
         return found
     plain = bytearray(len(flat))
-    for place, plane in zip(places, planes, strict=True):
-        if plane != zeros:
-            plain[place::width] = plane
+    for byte, place in enumerate(places):
+        plain[place::width] = body[byte * count : (byte + 1) * count]
     flat[:] = plain
     return found
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
 
-from gittrack import index, output, redact, repo
+from gittrack import output, redact, repo
 from gittrack.errors import GittrackError, NotARepository
-from gittrack.git import Ref
+from gittrack.index import live
+from gittrack.index.listing import Index
 from gittrack.model import Run
 from gittrack.query import naming
-from gittrack.refname import LOCAL, RUNS, Oid, RunId, is_run_id
+from gittrack.refname import RUNS, Oid, RunId, is_run_id
 from gittrack.repo import Repo
 from gittrack.shared import make_folder, share
 
@@ -32,7 +32,7 @@ def open_repo() -> Repo:
         raise
     if not place.git.has_executable and place.settings.flag("commit.gpgsign"):
         output.warn("warning: git is not installed, or not on PATH: commits of runs are not signed")
-    if index.has_live(place.git):
+    if live.has_any(place.git):
         _recover(place)
     return place
 
@@ -61,16 +61,18 @@ def count_detached(place: Repo) -> int:
     return 0
 
 
-def catch_up(place: Repo) -> list[Ref]:
-    """Takes in what fetches brought, with any git; returns the refs as they are then, if any remote was seen."""
-    mirrors = place.git.refs(LOCAL)
-    if not mirrors:
-        return []
-    refs = index.all_refs(place.git)
-    if index.is_behind(refs) and _last_stamp(place) != index.stamp(refs):
+def catch_up(place: Repo, *, deleted: bool = False) -> Index:
+    """Takes in what fetches brought, with any git; returns the runs as they are then."""
+    index = Index(place.git, deleted=deleted)
+    apart = index.apart
+    if apart and apart != _last_apart(place):
         _integrate(place)
-        refs = index.all_refs(place.git)
-    return refs
+        index.refresh()
+        with contextlib.suppress(OSError):  # what is apart still, another try would not join either
+            make_folder(place.state_dir)
+            (place.state_dir / "integrated").write_text(index.apart, "ascii")
+            share(place.state_dir / "integrated")
+    return index
 
 
 def _recover(place: Repo) -> None:
@@ -90,20 +92,16 @@ def tell_parted(parted: Sequence[tuple[RunId, Oid]]) -> None:
 
 
 def _integrate(place: Repo) -> None:
-    """Takes in what the mirrors hold; remembers the refs it left, so that the next command need not look again."""
+    """Takes in what the mirrors hold."""
     from gittrack import sync
 
     done = sync.integrate(place.git)
     for error in done.refused:
         report(error, label="warning")
     tell_parted(done.parted)
-    with contextlib.suppress(OSError):
-        make_folder(place.state_dir)
-        (place.state_dir / "integrated").write_text(index.stamp(index.all_refs(place.git)), "ascii")
-        share(place.state_dir / "integrated")
 
 
-def _last_stamp(place: Repo) -> str | None:
+def _last_apart(place: Repo) -> str | None:
     try:
         return (place.state_dir / "integrated").read_text("ascii")
     except OSError:
@@ -118,12 +116,17 @@ def report(error: GittrackError, *, label: str = "error") -> None:
         output.warn(line)
 
 
-@dataclass(frozen=True)
 class Runs:
-    """The runs of a repository, for naming."""
+    """The runs of a repository, by name and by condition."""
 
-    place: Repo
-    listing: index.Listing
+    def __init__(self, place: Repo, index: Index) -> None:
+        self.place = place
+        self.index = index
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs, newest first."""
+        return self.index.runs()
 
     def commit(self, text: str) -> Oid | None:
         """Returns the commit that git's own syntax names."""
@@ -131,24 +134,24 @@ class Runs:
 
     def find(self, text: str) -> Run:
         """Returns the run that `text` names; raises NotFound or Ambiguous."""
-        return naming.find(text, self.listing.runs, commit=self.commit).run
+        return naming.find(text, self.index, commit=self.commit).run
 
     def find_path(self, text: str) -> naming.Named:
         """Returns the run, and the path in it, that `text` names."""
-        return naming.find(text, self.listing.runs, commit=self.commit)
+        return naming.find(text, self.index, commit=self.commit)
 
     def find_all(self, texts: Sequence[str]) -> list[Run]:
         """Returns the runs that several words name, each once, in the order they were named."""
-        found = {run.id: run for text in texts for run in naming.find_all(text, self.listing.runs, commit=self.commit)}
+        found = {run.id: run for text in texts for run in naming.find_all(text, self.index, commit=self.commit)}
         return list(found.values())
 
 
 def read_runs(place: Repo, *, deleted: bool = False) -> Runs:
     """Returns all runs, those that fetches brought included; says which could not be read."""
-    listing = index.read(place.git, deleted=deleted, refs=catch_up(place))
-    for error in listing.damaged:
+    index = catch_up(place, deleted=deleted)
+    for error in index.damaged:
         report(error, label="warning")
-    return Runs(place, listing)
+    return Runs(place, index)
 
 
 def is_live(run: Run) -> bool:

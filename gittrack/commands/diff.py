@@ -40,9 +40,8 @@ def command(
     known = common.read_runs(place)
     chosen = known.find_all(runs or ("@{-1}", "@"))
     if len(chosen) == 1 and len(runs) == 1:
-        at = known.listing.runs.index(chosen[0])
-        if at + 1 < len(known.listing.runs):
-            chosen = [known.listing.runs[at + 1], chosen[0]]
+        before = known.index.before(chosen[0])
+        chosen = [before, chosen[0]] if before else chosen
     if len(chosen) < 2:
         raise UsageError("diff needs two runs", hint="name two, as in `git track diff @{-1} @`")
     screen = common.screen(place, colour)

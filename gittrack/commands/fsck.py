@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from gittrack import audit, forms, index, output
+from gittrack import audit, forms, output
 from gittrack.commands import common
 from gittrack.errors import NegativeAnswer
+from gittrack.index import live
 from gittrack.terminal import printable
 
 
@@ -18,9 +19,9 @@ def command(as_json: str | None) -> None:
     Its record, tree, history and files must agree; exits with 1 if those of one do not. What git checks itself
     (hashes, links) is left to `git fsck`."""
     place = common.open_repo()
-    common.catch_up(place)
+    index = common.catch_up(place, deleted=True)
     problems = list(audit.check_all(place.git))
-    live, damaged = index.read_live(place.git)
+    recorded, damaged = live.read(place.git)
     if as_json is not None:
         facts = [{"ref": ref, "problem": problem} for ref, problem in problems]
         facts += [{"ref": "", "problem": f"{error.message}: {error.cause}"} for error in damaged]
@@ -35,5 +36,5 @@ def command(as_json: str | None) -> None:
             f"{len({ref for ref, _ in problems}) + len(damaged)} run(s) are not sound",
             hint="where a remote has a sound copy, `git update-ref -d REF` and `git track pull` bring it back",
         )
-    total = len(index.read(place.git, deleted=True).runs)
-    output.warn(f"{total} run(s) are sound" + (f", {len(live)} of them being recorded" if live else ""))
+    total = len(index)
+    output.warn(f"{total} run(s) are sound" + (f", {len(recorded)} of them being recorded" if recorded else ""))

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import click
 
-from gittrack import adoption, index, output, repo, seal
+from gittrack import adoption, output, repo, seal
 from gittrack.commands import common
 from gittrack.errors import DataRefused, GittrackError, NotFound, UsageError
+from gittrack.index import live
 from gittrack.model import Run
 from gittrack.query import naming
 from gittrack.repo import Repo
@@ -53,11 +54,11 @@ def command(runs: tuple[str, ...], adopt: bool, everything: bool, dry_run: bool)
 def _waiting(source: Repo) -> list[adoption.Waiting]:
     """Returns the runs that have ended; first commits what dead processes left, and says what still runs."""
     seal.recover(source.git, now=time.time(), sign=source.sign)
-    live, damaged = index.read_live(source.git)
+    recorded, damaged = live.read(source.git)
     for error in damaged:
         common.report(error, label="warning")
-    if live:
-        output.warn(f"{len(live)} run(s) are still being recorded and stay there: {_names(live)}")
+    if recorded:
+        output.warn(f"{len(recorded)} run(s) are still being recorded and stay there: {_names(recorded)}")
     return adoption.waiting(source.git)
 
 

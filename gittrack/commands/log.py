@@ -27,7 +27,7 @@ def command(revision: str, max_count: int | None, as_json: str | None, colour: s
     if place.git.resolve(revision) is None:
         raise NotFound(f"git knows no revision '{revision}'")
     by_commit: dict[str, list[Run]] = defaultdict(list)
-    for run in known.listing.runs:
+    for run in known.runs:
         if run.code.commit:
             by_commit[run.code.commit].append(run)
     lines: list[str] = []

@@ -52,7 +52,7 @@ def command(
     """List runs, newest first."""
     place = common.open_repo()
     known = common.read_runs(place, deleted=everything)
-    found: list[Run] = known.find_all(runs) if runs else list(known.listing.runs)
+    found: list[Run] = known.find_all(runs) if runs else known.runs
     start = place.git.date(since) if since else None
     found = [
         run
@@ -81,7 +81,7 @@ def command(
         text = forms.dump_csv(heads, rows) if as_csv else forms.dump_markdown(heads, rows)
         screen.print(printable_lines(text) if screen.terminal else text)
     elif not found:
-        if not known.listing.runs:
+        if not known.index:
             output.warn("no runs yet; record one with `git track run -- CMD`, or `import gittrack` in a script")
     else:
         lines = _table(screen, columns, found, now=common.now())

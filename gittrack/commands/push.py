@@ -30,7 +30,7 @@ def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool, 
     if where and where not in remote.names(place.settings) and not remote.is_address(where):
         runs, where = (where, *runs), None  # `git track push RUN`
     name = remote.choose(place.settings, where, branch=place.git.branch())
-    wanted = known.find_all(runs) if runs else [run for run in known.listing.runs if run.oid]
+    wanted = known.find_all(runs) if runs else [run for run in known.runs if run.oid]
     by_id = {run.id: common.require_commit(run) for run in wanted}
     pending = [(run, tip) for run, tip in sync.unpushed(place.git, name) if run in by_id]
     if not pending:

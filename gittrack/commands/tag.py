@@ -26,7 +26,7 @@ def command(run: str | None, tags: tuple[str, ...], delete: bool, as_json: str |
     place = common.open_repo()
     known = common.read_runs(place)
     if run is None:
-        counts = Counter(tag for item in known.listing.runs for tag in item.tags)
+        counts = Counter(tag for item in known.runs for tag in item.tags)
         if as_json is not None:
             facts = [{"tag": tag, "runs": counts[tag]} for tag in sorted(counts)]
             output.line(forms.dump_json(forms.select(facts, as_json) if as_json else facts))

@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -241,3 +241,13 @@ class LibObjects(Objects):
             raise DataRefused(f"cannot read '{name}'", cause=f"it has {size} bytes; the limit is {limit}")
         with translated("cannot read objects"):
             return Oid(str(oid)), _KINDS.get(int(kind), "blob"), self._repo.odb.read(oid)[1]
+
+    def read_many(
+        self, oids: Sequence[str], *, limit: int = MAX_OBJECT
+    ) -> Iterator[tuple[Oid, Kind, bytes] | DataRefused | None]:
+        """Yields what `read` returns for each id, or the DataRefused that it raises."""
+        for oid in oids:
+            try:
+                yield self.read(oid, limit=limit)
+            except DataRefused as exc:
+                yield exc

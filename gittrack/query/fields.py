@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from gittrack.errors import UsageError
 from gittrack.model import Run
+
+
+def seconds(text: str | None) -> float | None:
+    """Returns a timestamp as Unix seconds, UTC where it names no zone; None if it is no time."""
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def sort_key(text: str) -> Callable[[Run], tuple[bool, float, str]]:
@@ -22,7 +34,7 @@ def sort_key(text: str) -> Callable[[Run], tuple[bool, float, str]]:
             number = _double(value)
             return (False, -number if down else number, "")
         if isinstance(value, str):
-            return (False, 0.0, _reversed(value) if down else value)
+            return (False, 0.0, reversed_text(value) if down else value)
         return (True, 0.0, "")
 
     return key
@@ -35,7 +47,8 @@ def _double(value: float) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def _reversed(text: str) -> str:
+def reversed_text(text: str) -> str:
+    """Returns a text that sorts as `text` does, the other way round."""
     return "".join(chr(0x10FFFF - ord(char)) for char in text) + chr(0x10FFFF)
 
 

@@ -1,0 +1,243 @@
+"""All runs of a repository, through the index: those that have a commit, and those that have none yet.
+
+Only the rows that are asked for become runs. What cannot be read is listed as damaged, so that one bad run never hides
+the others; and where the index itself cannot be read, it is made again, at last in memory."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+from gittrack.errors import DataRefused, GitFailed, GittrackError
+from gittrack.git import Git
+from gittrack.index import database as file
+from gittrack.index import live, schema, updating
+from gittrack.index.database import Database, Unusable
+from gittrack.model import Goal, Run
+from gittrack.query import naming
+from gittrack.refname import Oid, RunId
+
+_NEWEST = "created_at DESC, id DESC"
+
+
+class Index(naming.Book):
+    """The runs of a repository as they are now, newest first; those that were deleted only if asked for."""
+
+    def __init__(self, git: Git, *, deleted: bool = False) -> None:
+        self._git = git
+        self._deleted = deleted
+        self._database = _opened(git)
+
+    def refresh(self) -> None:
+        """Looks again."""
+        self.close()
+        self.__dict__.pop("_live_runs", None)
+        self._database = _opened(self._git)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._database.close()
+
+    # Everything -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _live_runs(self) -> tuple[list[Run], list[GittrackError]]:
+        found, broken = live.read(self._git)
+        found.sort(key=naming.age)
+        return found, broken
+
+    @property
+    def live(self) -> list[Run]:
+        """The runs that have no commit yet, newest first."""
+        return [run for run in self._live_runs[0] if self._deleted or not run.deleted]
+
+    @property
+    def damaged(self) -> list[GittrackError]:
+        """What could not be read."""
+        rows = self._ask("SELECT message, cause, hint FROM damaged ORDER BY id")
+        found: list[GittrackError] = [DataRefused(message, cause=cause, hint=hint) for message, cause, hint in rows]
+        return found + self._live_runs[1]
+
+    @property
+    def apart(self) -> str:
+        """What changes when a remote is seen to have a run in another version than the one here; '' if none has."""
+        rows = self._ask(
+            "SELECT seen.id, seen.remote, seen.oid, runs.oid FROM apart JOIN seen USING (id) LEFT JOIN runs USING (id) "
+            "ORDER BY 1, 2"
+        )
+        text = "\n".join(" ".join(map(str, row)) for row in rows).encode()
+        return f"{zlib.crc32(text):08x}{zlib.adler32(text):08x}-{len(text)}" if rows else ""
+
+    def runs(self) -> list[Run]:
+        """Returns all runs."""
+        return self.select()
+
+    def select(self, where: str = "1", values: Sequence[Any] = (), *, limit: int | None = None) -> list[Run]:
+        """Returns the runs for which a condition in SQL holds, newest first."""
+        return self._merged(self._committed(where, values, limit=limit), self.live, limit)
+
+    def count(self) -> int:
+        """Returns how many runs there are."""
+        ((found,),) = self._ask(f"SELECT count(*) FROM runs WHERE {self._shown()}")  # noqa: S608 - words of ours
+        return int(found) + len(self.live)
+
+    # Naming (see `query.naming`) ------------------------------------------------------------------------------------
+
+    def by_id(self, id: RunId) -> Run | None:
+        return next(iter(self._named("id = ?", id, [run for run in self.live if run.id == id])), None)
+
+    def starting(self, prefix: str) -> list[Run]:
+        live = [run for run in self.live if run.id.startswith(prefix)]
+        return self._named("id >= ?1 AND id < ?1 || '~'", prefix, live)
+
+    def called(self, name: str) -> list[Run]:
+        return self._named("name = ?", name, [run for run in self.live if run.name == name])
+
+    def of_commit(self, oid: Oid) -> Run | None:
+        live = [run for run in self.live if oid in (run.code.commit, run.code.snapshot)]
+        return next(iter(self._named("?1 IN (code_commit, code_snapshot, oid)", oid, live)), None)
+
+    def tagged(self, tag: str) -> list[Run]:
+        live = [run for run in self.live if tag in run.tags]
+        return self._named("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", tag, live)
+
+    def grouped(self, group: str) -> list[Run]:
+        return self._named("group_name = ?", group, [run for run in self.live if run.group == group])
+
+    def newest(self, skip: int = 0) -> Run | None:
+        found = self.select(limit=skip + 1)
+        return found[skip] if skip < len(found) else None
+
+    def goals(self, metric: str) -> set[Goal]:
+        if not _is_text(metric):
+            return set()
+        asked = f"SELECT DISTINCT json_extract(one.value, '$[8]') FROM runs, json_each(metrics) AS one WHERE {self._shown()} AND one.key = ?"  # noqa: S608, E501 - words of ours
+        found: set[Goal] = {goal for (goal,) in self._ask(asked, (metric,)) if goal in ("min", "max")}
+        return found | naming.Listed(self.live).goals(metric)
+
+    def best(self, metric: str, *, high: bool) -> Run | None:
+        at, order = (4, "DESC") if high else (2, "ASC")
+        value = f"(SELECT json_extract(one.value, '$[{at}]') FROM json_each(metrics) AS one WHERE one.key = ?1)"  # noqa: S608 - words of ours
+        where = "EXISTS (SELECT 1 FROM json_each(metrics) AS one WHERE one.key = ?1)"
+        order = f"typeof({value}) IN ('integer', 'real') DESC, {value} {order}, {_NEWEST}"
+        committed = self._committed(where, (metric,), order=order, limit=1) if _is_text(metric) else []
+        live = [run for run in self.live if metric in run.metrics]
+        return naming.Listed(sorted([*committed, *live], key=naming.age)).best(metric, high=high)
+
+    def before(self, run: Run) -> Run | None:
+        """Returns the run that is next older."""
+        older = self.runs()
+        at = older.index(run)
+        return older[at + 1] if at + 1 < len(older) else None
+
+    def names(self) -> list[str]:
+        rows = self._ask(f"SELECT name, id FROM runs WHERE {self._shown()} ORDER BY {_NEWEST} LIMIT {naming.MANY}")  # noqa: S608 - words of ours
+        return [name for row in rows for name in row] + [name for run in self.live for name in (run.name, run.id)]
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def _named(self, where: str, value: str, live: list[Run]) -> list[Run]:
+        if not _is_text(value):
+            return live
+        return self._merged(self._committed(where, (value,)), live, None)
+
+    # Rows -----------------------------------------------------------------------------------------------------------
+
+    def _shown(self) -> str:
+        """Returns the condition for rows that are listed: a live run stands for its earlier commit."""
+        parts = [] if self._deleted else ["NOT deleted"]
+        if self._live_runs[0]:
+            parts.append(f"id NOT IN ({', '.join(repr(str(run.id)) for run in self._live_runs[0])})")
+        return " AND ".join(parts) or "1"
+
+    def _committed(
+        self, where: str, values: Sequence[Any] = (), *, order: str = _NEWEST, limit: int | None = None
+    ) -> list[Run]:
+        asked = f"SELECT {schema.SELECTED} FROM runs WHERE {self._shown()} AND ({where}) ORDER BY {order}"  # noqa: S608 - conditions of ours
+        if limit is not None:
+            asked += f" LIMIT {limit:d}"
+        rows = self._ask(asked, values)
+        try:
+            return [schema.run_of(row) for row in rows]
+        except (ValueError, TypeError):
+            self._rebuild()
+            return [schema.run_of(row) for row in self._ask(asked, values)]
+
+    def _merged(self, committed: list[Run], live: Iterable[Run], limit: int | None) -> list[Run]:
+        added = list(live)
+        found = sorted([*committed, *added], key=naming.age) if added else committed
+        return found[:limit] if limit is not None else found
+
+    def _ask(self, asked: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        try:
+            with file.translated():
+                return self._database.connection.execute(asked, values).fetchall()
+        except Unusable:
+            self._rebuild()
+        try:
+            with file.translated():
+                return self._database.connection.execute(asked, values).fetchall()
+        except Unusable as exc:
+            raise GitFailed("cannot read the index of runs", cause=str(exc)) from exc
+
+    def _rebuild(self) -> None:
+        """Makes the index again, because this one is damaged."""
+        self._database.close()
+        try:
+            self._database = _made(self._git, file.home(self._git.place.common_dir))
+        except Unusable:
+            self._database = _in_memory(self._git)
+
+
+def _opened(git: Git) -> Database:
+    """Returns an index that says what the refs say now."""
+    folder = file.home(git.place.common_dir)
+    found = file.find(folder)
+    if found is not None:
+        try:
+            return _brought_up(git, found)
+        except Unusable:
+            found.close()
+    try:
+        return _made(git, folder)
+    except Unusable:
+        return _in_memory(git)
+
+
+def _brought_up(git: Git, database: Database) -> Database:
+    state = updating.read_state(database)
+    if updating.is_fresh(git, state):
+        return database
+    if not database.writable:
+        database = file.copied(database)
+    updating.update(git, database, state)
+    return database
+
+
+def _made(git: Git, folder: Any) -> Database:
+    database = file.create(folder)
+    try:
+        updating.fill(git, database)
+        database.publish()
+    except BaseException:
+        file.discard(database)
+        raise
+    return database
+
+
+def _in_memory(git: Git) -> Database:
+    try:
+        return _made(git, None)
+    except Unusable as exc:
+        raise GitFailed("cannot index the runs", cause=str(exc)) from exc
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

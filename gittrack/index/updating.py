@@ -1,0 +1,310 @@
+"""Brings the index up to what the refs say now.
+
+Every writer stores what the refs looked like before it listed them, so whoever comes later sees whether anything
+moved since; and it writes only if nobody else wrote since it compared, or compares again. So the index may be behind
+for a moment, but it never takes old for new."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from sqlite3 import Connection
+from typing import NamedTuple
+
+from gittrack.codec import record
+from gittrack.errors import DataRefused
+from gittrack.git import Git
+from gittrack.index import database as file
+from gittrack.index import freshness, schema
+from gittrack.index.database import Database
+from gittrack.model import Run
+from gittrack.refname import LOCAL, RUNS, Kind, Oid, RunId, is_run_id, run_of
+
+_MAX_COMMIT = record.MAX_BYTES + 64 * 1024
+_ATTEMPTS = 8
+_MANY = 5000  # runs
+
+
+class At(NamedTuple):
+    """Where a ref is, and whether it is a file of its own."""
+
+    oid: Oid
+    loose: bool
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What an index says of itself."""
+
+    look: freshness.Look
+    counter: int
+    has_damage: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The refs as they are: those of runs, and (run, remote) as seen; and how the files that hold them looked before.
+
+    whole: these are all; else the others are packed, and where they were."""
+
+    look: freshness.Look
+    runs: Mapping[RunId, At]
+    seen: Mapping[tuple[RunId, str], At]
+    whole: bool
+
+
+def read_state(database: Database) -> State:
+    """Returns what an index says of itself; raises Unusable."""
+    with file.translated():
+        asked = "SELECT stamps, taken, counter, EXISTS (SELECT 1 FROM damaged) FROM state"
+        found = database.connection.execute(asked).fetchone()
+    try:
+        stamps, taken, counter, damaged = found
+        known = {name: tuple(stamp) if stamp else None for name, stamp in json.loads(stamps).items()}
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise file.Unusable(str(exc)) from exc
+    return State(freshness.Look(known, taken), counter, bool(damaged))
+
+
+def is_fresh(git: Git, state: State) -> bool:
+    """Tells whether no ref moved since the index was written; where that is not certain, no."""
+    known = state.look
+    if not known.settled or not known.stamps or state.has_damage:
+        return False
+    return freshness.look(git.place.common_dir, _folders(known)).stamps == known.stamps
+
+
+def update(git: Git, database: Database, state: State) -> None:
+    """Takes in what changed since `state`; raises Unusable."""
+    for _ in range(_ATTEMPTS):
+        if _take_in(git, database, state):
+            return
+        state = read_state(database)  # another process wrote: what was compared is not there any more
+    raise file.Unusable("other processes keep writing it")
+
+
+def fill(git: Git, database: Database) -> None:
+    """Fills an empty index; raises Unusable."""
+    listed = _list_all(git)
+    with file.translated():
+        database.connection.execute("BEGIN")
+        _apply(database.connection, _Changes(listed.runs, [], [], listed.seen, []), _read(git, listed.runs))
+        _remember(database.connection, listed.look)
+        database.connection.execute("COMMIT")
+
+
+def _take_in(git: Git, database: Database, state: State) -> bool:
+    """Writes what changed since `state`; returns False if another process wrote in the meantime."""
+    listed = _list_loose(git, database, state) or _list_all(git)
+    changes = _compare(database, listed)
+    counter = state.counter
+    wanted = list(changes.wanted.items())
+    for at in range(0, max(1, len(wanted)), _MANY):  # so many at once as fit into memory
+        part = changes._replace(wanted=dict(wanted[at : at + _MANY]))
+        found = list(_read(git, part.wanted))
+        is_last = at + _MANY >= len(wanted)
+        if is_last and at == 0 and not _says_anything(database, listed, part, found, state):
+            return True
+        with database.writing() as connection:
+            if connection.execute("SELECT counter FROM state").fetchone() != (counter,):
+                return False
+            _apply(connection, part if at == 0 else _Changes(part.wanted, [], [], {}, []), found)
+            _remember(connection, listed.look if is_last else listed.look._replace(taken=0.0))
+            counter += 1
+    return True
+
+
+def _says_anything(database: Database, listed: Listed, changes: _Changes, found: list[_Found], state: State) -> bool:
+    """Tells whether there is anything to write; not if only the same runs are still damaged."""
+    if not state.look.settled or listed.look.stamps != state.look.stamps or any(changes[1:]):
+        return True
+    with file.translated():
+        damaged = set(database.connection.execute("SELECT id, oid FROM damaged"))
+    return any(isinstance(run, Run) or (name, at.oid) not in damaged for name, at, run in found)
+
+
+# Listing ------------------------------------------------------------------------------------------------------------
+
+
+def _folders(look: freshness.Look) -> set[str]:
+    return look.stamps.keys() - {freshness.PACKED, freshness.TABLES}
+
+
+def _list_all(git: Git) -> Listed:
+    """Returns all refs, as git lists them."""
+    common = git.place.common_dir
+    before = freshness.loose(common)
+    look = freshness.look(common, before.folders if before else ())
+    refs = git.refs(RUNS, LOCAL)
+    after = freshness.loose(common)  # what is a file by now is known as one: if it goes, that is noticed
+    if before is None or after is None or before.folders != after.folders:
+        look = look._replace(taken=0.0)  # a folder that was not looked at may change unseen
+    apart = after.refs if after else {}
+    return _sorted_out(look, ((ref.name, At(ref.oid, ref.name in apart)) for ref in refs), whole=True)
+
+
+def _list_loose(git: Git, database: Database, state: State) -> Listed | None:
+    """Returns the loose refs if nothing but them changed; None if git has to be asked for all."""
+    known = state.look
+    look = freshness.look(git.place.common_dir, _folders(known))
+    loose = freshness.loose(git.place.common_dir)
+    packed = known.stamps.get(freshness.PACKED)
+    if (
+        not known.taken
+        or loose is None
+        or loose.folders != _folders(known)
+        or look.stamps[freshness.PACKED] != packed
+        or not known.is_settled(freshness.PACKED)
+        or look.stamps[freshness.TABLES]
+    ):
+        return None
+    listed = _sorted_out(look, ((name, At(oid, loose=True)) for name, oid in loose.refs.items()), whole=False)
+    with file.translated():
+        select = database.connection.execute
+        runs = {name for (name,) in select("SELECT id FROM runs WHERE loose UNION SELECT id FROM damaged WHERE loose")}
+        seen = set(select("SELECT id, remote FROM seen WHERE loose"))
+    return listed if runs <= listed.runs.keys() and seen <= listed.seen.keys() else None
+
+
+def _sorted_out(look: freshness.Look, refs: Iterable[tuple[str, At]], *, whole: bool) -> Listed:
+    runs: dict[RunId, At] = {}
+    seen: dict[tuple[RunId, str], At] = {}
+    for name, at in refs:
+        run = run_of(name)
+        if run is not None:
+            runs[run] = at
+        elif name.startswith(LOCAL):
+            head, _, last = name.rpartition("/runs/")
+            if head.startswith(LOCAL) and is_run_id(last):
+                seen[RunId(last), head.removeprefix(LOCAL).removeprefix("remote-")] = at
+    return Listed(look, runs, seen, whole)
+
+
+# Comparing ----------------------------------------------------------------------------------------------------------
+
+
+class _Changes(NamedTuple):
+    """What has to be read; which rows only became a file of their own, or none; what is gone; the same of mirrors."""
+
+    wanted: Mapping[RunId, At]
+    moved: list[tuple[bool, RunId]]
+    gone: list[RunId]
+    seen: Mapping[tuple[RunId, str], At]
+    unseen: list[tuple[RunId, str]]
+
+
+_Found = tuple[RunId, At, Run | DataRefused]
+
+
+def _compare(database: Database, listed: Listed) -> _Changes:
+    """Returns how the refs differ from the index."""
+    select = database.connection.execute
+    with file.translated():
+        if listed.whole:
+            rows = select("SELECT id, oid, loose FROM runs").fetchall()
+            mirrors = select("SELECT id, remote, oid, loose FROM seen").fetchall()
+        else:
+            rows = [
+                row for name in listed.runs for row in select("SELECT id, oid, loose FROM runs WHERE id = ?", (name,))
+            ]
+            asked = "SELECT id, remote, oid, loose FROM seen WHERE id = ? AND remote = ?"
+            mirrors = [row for key in listed.seen for row in select(asked, key)]
+    runs = {name: At(oid, bool(loose)) for name, oid, loose in rows}
+    seen = {(name, remote): At(oid, bool(loose)) for name, remote, oid, loose in mirrors}
+    return _Changes(
+        {run: at for run, at in listed.runs.items() if run not in runs or runs[run].oid != at.oid},
+        [
+            (at.loose, run)
+            for run, at in listed.runs.items()
+            if run in runs and runs[run].oid == at.oid and runs[run].loose != at.loose
+        ],
+        [run for run in runs if run not in listed.runs],
+        {key: at for key, at in listed.seen.items() if seen.get(key) != at},
+        [key for key in seen if key not in listed.seen],
+    )
+
+
+def _read(git: Git, wanted: Mapping[RunId, At]) -> Iterator[_Found]:
+    """Yields the runs that refs name, or why they cannot be read."""
+    if not wanted:
+        return
+    long: list[tuple[RunId, At, Run]] = []
+    with git.objects() as objects:
+        asked = objects.read_many([at.oid for at in wanted.values()], limit=_MAX_COMMIT)
+        for (name, at), raw in zip(wanted.items(), asked, strict=True):
+            try:
+                run = _decoded(raw, name, at)
+            except DataRefused as exc:
+                yield name, at, exc
+                continue
+            if run is not None and run.more:
+                long.append((name, at, run))
+            elif run is not None:
+                yield name, at, run
+    for name, at, run in long:
+        yield name, at, _completed(git, run, at.oid)
+
+
+def _decoded(raw: tuple[Oid, Kind, bytes] | DataRefused | None, name: RunId, at: At) -> Run | None:
+    """Returns the run in a commit; None if it is no commit, for then it is no run. Raises DataRefused."""
+    if isinstance(raw, DataRefused):
+        raise raw
+    if raw is None:
+        raise record.refused(name, "its commit is missing", "see `git track fsck`")
+    if raw[1] != "commit":
+        return None
+    return record.decode_message(raw[2].partition(b"\n\n")[2], run=name, oid=at.oid)
+
+
+def _completed(git: Git, run: Run, oid: Oid) -> Run | DataRefused:
+    """Returns a run with what its record left out for size, read from its tree."""
+    from gittrack import store  # noqa: PLC0415 - only for records that are too long for a message
+
+    try:
+        with git.objects() as objects:
+            detail = store.read_detail(objects, run.id, oid, oid_bytes=git.place.oid_bytes)
+            return replace(run, params=detail.params(), metrics=detail.metrics())
+    except DataRefused as exc:
+        return exc
+
+
+# Writing ------------------------------------------------------------------------------------------------------------
+
+
+def _apply(connection: Connection, changes: _Changes, found: Iterable[_Found]) -> None:
+    """Writes the changes, in a transaction of the caller."""
+    many = connection.executemany
+    many("DELETE FROM runs WHERE id = ?", ((name,) for name in changes.gone))
+    many("UPDATE runs SET loose = ? WHERE id = ?", changes.moved)
+    many("DELETE FROM damaged WHERE id = ?", ((name,) for name in (*changes.gone, *changes.wanted)))
+    damaged: list[tuple[object, ...]] = []
+    many(schema.INSERT, _rows(found, damaged))
+    many("DELETE FROM runs WHERE id = ?", ((name,) for name, *_ in damaged))
+    many("INSERT INTO damaged VALUES (?, ?, ?, ?, ?, ?)", damaged)
+    many("DELETE FROM seen WHERE id = ? AND remote = ?", changes.unseen)
+    mirrors = ((name, remote, at.oid, at.loose) for (name, remote), at in changes.seen.items())
+    many("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", mirrors)
+    touched = {*changes.wanted, *changes.gone, *(name for name, _ in (*changes.seen, *changes.unseen))}
+    many("DELETE FROM apart WHERE id = ?", ((name,) for name in touched))
+    differing = (
+        "INSERT OR IGNORE INTO apart SELECT seen.id FROM seen LEFT JOIN runs USING (id) "
+        "WHERE seen.id = ? AND runs.oid IS NOT seen.oid"
+    )
+    many(differing, ((name,) for name in touched))
+
+
+def _remember(connection: Connection, look: freshness.Look) -> None:
+    """Writes down how the refs looked before they were listed."""
+    connection.execute(
+        "UPDATE state SET stamps = ?, taken = ?, counter = counter + 1", (json.dumps(look.stamps), look.taken)
+    )
+
+
+def _rows(found: Iterable[_Found], damaged: list[tuple[object, ...]]) -> Iterator[tuple[object, ...]]:
+    """Yields the rows of runs; what cannot be read is added to `damaged`."""
+    for name, at, run in found:
+        if isinstance(run, Run):
+            yield schema.row_of(run, loose=at.loose)
+        else:
+            damaged.append((name, at.oid, at.loose, run.message, run.cause, run.hint))
