@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from gittrack.api import track as track
     from gittrack.api import watch as watch
     from gittrack.errors import GittrackError as GittrackError
+    from gittrack.reading import Runs as Runs
+    from gittrack.reading import get as get
+    from gittrack.reading import runs as runs
+    from gittrack.recorded import RecordedRun as RecordedRun
     from gittrack.start import init as init
     from gittrack.tracker import ActiveRun as ActiveRun
 
@@ -31,14 +35,18 @@ if TYPE_CHECKING:
 _HOMES = {
     "ActiveRun": "gittrack.tracker",
     "GittrackError": "gittrack.errors",
+    "RecordedRun": "gittrack.recorded",
+    "Runs": "gittrack.reading",
     "alert": "gittrack.api",
     "define_metric": "gittrack.api",
     "finish": "gittrack.api",
+    "get": "gittrack.reading",
     "init": "gittrack.start",
     "log": "gittrack.api",
     "log_artifact": "gittrack.api",
     "log_params": "gittrack.api",
     "login": "gittrack.api",
+    "runs": "gittrack.reading",
     "track": "gittrack.api",
     "watch": "gittrack.api",
 }

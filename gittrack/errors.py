@@ -5,7 +5,7 @@ Only `cli` prints errors and exits; a training script sees them as ordinary exce
 
 from __future__ import annotations
 
-from gittrack.terminal import printable
+from gittrack.terminal import pointed, printable
 
 
 class GittrackError(Exception):
@@ -44,6 +44,24 @@ class UsageError(GittrackError):
     exit_code = 2
 
 
+class Misread(UsageError):
+    """A text that a person wrote makes no sense at one place; its `cause:` is the text, with `^` under the place.
+
+    text: what was written; start, end: the place, in characters."""
+
+    def __init__(self, message: str, *, text: str, start: int, end: int, hint: str | None = None) -> None:
+        shown, self._mark = pointed(text, start, end)
+        super().__init__(message, cause=shown or None, hint=hint)
+        self.text, self.start, self.end = text, start, end
+
+    def lines(self) -> list[str]:
+        """Returns the lines to print, the one that points below the text it points at."""
+        found = super().lines()
+        if self.cause:
+            found.insert(2, " " * len("cause: ") + self._mark)
+        return found
+
+
 class NotFound(GittrackError):
     """No run, file or metric has this name."""
 
@@ -78,3 +96,11 @@ class GitFailed(GittrackError):
     """A git command failed where it should not have."""
 
     exit_code = 128
+
+
+class NoMetric(NotFound, KeyError):
+    """A run has no points of the metric that is asked for."""
+
+
+class NotInstalled(GittrackError, ImportError):
+    """A library that gittrack can do without, and this call cannot, is not there."""

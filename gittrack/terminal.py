@@ -48,3 +48,50 @@ def _escape_json(match: re.Match[str]) -> str:
         return "\n"
     units = match.group().encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+# Pointing -----------------------------------------------------------------------------------------------------------
+
+
+def pointed(text: str, start: int, end: int, *, room: int = 72) -> tuple[str, str]:
+    """Returns `text` as one safe line of at most `room` columns, and the line to put under it.
+
+    That one has `^` under the character at `start` and `~` under the others before `end`. Of a long text the part
+    around `start` is shown, with dots where it was cut."""
+    shown = [printable(char).replace("\t", " ") for char in text]
+    widths = [_width(piece) for piece in shown]
+    first, last = _window(widths, start, room)
+    before, after = "..." * (first > 0), "..." * (last < len(shown))
+    indent = len(before) + sum(widths[first:start])
+    span = max(1, sum(widths[start : min(end, last)]))
+    return before + "".join(shown[first:last]) + after, " " * indent + "^" + "~" * (span - 1)
+
+
+def _window(widths: list[int], start: int, room: int) -> tuple[int, int]:
+    """Returns what part of a line to show so that `start` is in it: all, or what there is room for beside dots."""
+    if sum(widths) <= room:
+        return 0, len(widths)
+    room -= 2 * len("...")
+    first = last = start
+    while last < len(widths) and sum(widths[start : last + 1]) <= room // 2:
+        last += 1
+    used = sum(widths[start:last])
+    while first > 0 and used + widths[first - 1] <= room:
+        first -= 1
+        used += widths[first]
+    while last < len(widths) and used + widths[last] <= room:
+        used += widths[last]
+        last += 1
+    return first, last
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    import unicodedata  # noqa: PLC0415 - only for texts that need it
+
+    marks = ("Mn", "Me")
+    return sum(
+        0 if unicodedata.category(char) in marks else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -191,11 +192,46 @@ def test_a_field_goes_by_the_name_that_columns_use(field: str, value: object) ->
     assert fields.field_of(MIDDLE, field) == value
 
 
-@pytest.mark.parametrize("field", ["colour", "", "params", "metrics", "code.tree", "tag", "id "])
-def test_a_field_that_no_run_can_have_is_an_error_that_lists_them(field: str) -> None:
+@pytest.mark.parametrize("field", ["zzz", "", "params", "metrics", "code.zzz", "params.", "metrics."])
+def test_a_field_that_no_run_can_have_is_an_error_that_says_what_there_is(field: str) -> None:
     with pytest.raises(UsageError) as error:
         fields.field_of(MIDDLE, field)
-    assert "params.X" in str(error.value.hint)
+    assert re.search(r"\b(params|metrics)\.", str(error.value.hint))
+
+
+@pytest.mark.parametrize(
+    ("field", "near"), [("creatd", "'created'"), ("metric.loss", "'metrics.loss'"), ("param.lr", "'params.lr'")]
+)
+def test_a_misspelt_field_is_an_error_that_says_which_is_near(field: str, near: str) -> None:
+    with pytest.raises(UsageError) as error:
+        fields.field_of(MIDDLE, field)
+    assert error.value.hint == f"did you mean {near}?"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "statistic"),
+    [
+        *(("metrics.loss", "loss", "last"), ("metrics.loss.min", "loss", "min"), ("metrics.a.b.best", "a.b", "best")),
+        *(("metrics.a.b", "a.b", "last"), ("metrics.min", "min", "last"), ("metrics..min", ".min", "last")),
+        *(('metrics["loss.min"]', "loss.min", "last"), ('metrics["loss.min"].max', "loss.min", "max")),
+        *(("metrics['a \"b']", 'a "b', "last"), ('metrics[ "\\u00e9\\n" ]', "é\n", "last")),
+        *(("metrics.loss.goal", "loss.goal", "last"), ("metrics.a[0]", "a[0]", "last")),
+    ],
+)
+def test_a_statistic_at_the_end_of_a_metric_is_always_the_statistic(text: str, name: str, statistic: str) -> None:
+    assert fields.field(text) == fields.Field("metrics", name, statistic)
+
+
+@pytest.mark.parametrize("text", ['metrics["a"].goal', 'metrics["a"]best', 'params["a"].b', 'params["\\ud800"]'])
+def test_what_follows_a_name_in_brackets_is_a_statistic_or_nothing(text: str) -> None:
+    with pytest.raises(UsageError):
+        fields.field(text)
+
+
+def test_every_field_of_a_run_can_be_shown_and_sorted_by() -> None:
+    shown = {name: fields.field_of(NEWEST, name) for name in fields.RUN_FIELDS}
+    assert {name for name, value in shown.items() if value is not None} >= {"id", "artifacts", "pushed", "tags"}
+    assert [sorted(RUNS, key=fields.sort_key(name)) for name in shown]
 
 
 FIELDS = st.sampled_from(
@@ -212,19 +248,31 @@ VALUES = (
 )
 
 
-@given(FIELDS, st.lists(VALUES, max_size=6), st.booleans())
-def test_sorting_any_values_puts_the_missing_last(field: str, values: list[object], down: bool) -> None:
+@given(FIELDS, st.lists(VALUES, max_size=6))
+def test_sorting_any_values_is_the_same_from_both_ends_but_for_the_missing(field: str, values: list[object]) -> None:
     runs = [
         made(new_run_id(at), f"n{at}", params={"p": value} if value is not None else {})
         for at, value in enumerate(values)
     ]
     runs += [NEWEST, OLDER]
-    key = fields.sort_key(("-" if down else "") + field)
 
-    ordered = sorted(runs, key=key)
+    up, down = sorted(runs, key=fields.sort_key(field)), sorted(runs, key=fields.sort_key("-" + field))
 
-    missing = [
-        not isinstance(value := fields.field_of(run, field), bool | int | float | str) or value != value
-        for run in ordered
+    wanted, _ = fields.order(field)
+    plain = {run.id: fields.plain_value(fields.value_of(run, wanted)) for run in runs}
+    if field == "tags":
+        plain = {run.id: ",".join(run.tags) or None for run in runs}
+    values_up, values_down = ([plain[run.id] for run in ordered] for ordered in (up, down))
+    there = [value for value in values_up if value is not None]
+    assert values_up == there + [None] * (len(runs) - len(there))
+    assert values_down == there[::-1] + [None] * (len(runs) - len(there))
+    assert [isinstance(value, str) for value in there] == sorted(isinstance(value, str) for value in there)
+
+
+def test_equal_values_are_newest_first_whichever_the_direction() -> None:
+    runs = [
+        Run(RunId(f"r00000000000{at}"), "a", "finished", f"2026-01-0{day}T00:00:00.000Z", points=1)
+        for at, day in ((1, 2), (2, 3), (3, 3), (4, 1))
     ]
-    assert missing == sorted(missing)
+    for sort in ("points", "-points", "name", "-name", "group", "-created"):
+        assert [run.id[-1] for run in sorted(runs, key=fields.sort_key(sort))] == ["3", "2", "1", "4"]

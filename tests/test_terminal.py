@@ -87,7 +87,7 @@ def test_json_is_safe_to_look_at_and_means_the_same(value: object) -> None:
 CLASSES = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GittrackError)]
 
 
-@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("kind", [kind for kind in CLASSES if kind is not errors.Misread])
 def test_an_error_prints_as_lines_that_cannot_do_harm(kind: type[GittrackError]) -> None:
     error = kind("cannot read '\x1b[31m'", cause="a\nb", hint="\u202e")
     assert error.lines() == ["error: cannot read '\\x1b[31m'", "cause: a\\nb", "hint: \\u202e"]
@@ -95,11 +95,55 @@ def test_an_error_prints_as_lines_that_cannot_do_harm(kind: type[GittrackError])
     assert str(kind("only this", cause="c")) == "only this"
 
 
+def test_an_error_about_a_text_points_into_it_and_can_do_no_harm() -> None:
+    error = errors.Misread("no '\x1b'", text="a \x1b\n日本 b", start=4, end=6, hint="\u202e")
+    assert error.lines() == [
+        "error: no '\\x1b'",
+        "cause: a \\x1b\\n日本 b",
+        "               ^~~~",
+        "hint: \\u202e",
+    ]
+    assert errors.Misread("the query is empty", text="", start=0, end=0).lines() == ["error: the query is empty"]
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end", "shown", "mark"),
+    [
+        ("abc", 1, 2, "abc", " ^"),
+        ("abc", 0, 3, "abc", "^~~"),
+        ("abc", 3, 3, "abc", "   ^"),
+        ("a\tb", 2, 3, "a b", "  ^"),
+        ("日本", 1, 2, "日本", "  ^~"),
+        ("e\u0301x", 2, 3, "e\u0301x", " ^"),
+        ("0123456789abcdef", 0, 1, "01234567...", "^"),
+        ("0123456789abcdef", 15, 16, "...89abcdef", "          ^"),
+        ("0123456789abcdef", 8, 9, "...456789ab...", "       ^"),
+        ("0123456789abcdef", 5, 16, "...12345678...", "       ^~~~"),
+    ],
+)
+def test_a_place_in_a_text_is_pointed_at(text: str, start: int, end: int, shown: str, mark: str) -> None:
+    assert terminal.pointed(text, start, end, room=14) == (shown, mark)
+
+
+@given(texts, st.integers(0, 12), st.integers(0, 4), st.integers(10, 30))
+def test_whatever_the_text_the_mark_stands_under_the_place(text: str, start: int, more: int, room: int) -> None:
+    start = min(start, len(text))
+
+    line, under = terminal.pointed(text, start, min(start + more, len(text)), room=room)
+
+    assert line == terminal.printable(line)
+    assert under.lstrip(" ").strip("~") == "^"
+    assert line.isascii() is False or len(line) <= max(room, 16)
+    if line.isascii() and start < len(text) and text[start].isalnum():
+        assert line[under.index("^")] == text[start]
+
+
 def test_every_kind_of_error_has_the_exit_code_that_is_documented() -> None:
     assert {kind.__name__: kind.exit_code for kind in CLASSES} == {
         "GittrackError": 1,
         "NegativeAnswer": 1,
         "UsageError": 2,
+        "Misread": 2,
         "NotFound": 3,
         "Ambiguous": 3,
         "RemoteError": 4,

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,6 +19,9 @@ from gittrack.query import naming
 from gittrack.refname import RUNS, Oid, RunId, is_run_id
 from gittrack.repo import Repo
 from gittrack.shared import make_folder, share
+
+if TYPE_CHECKING:
+    from gittrack.query.condition import Condition
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -152,6 +155,35 @@ def read_runs(place: Repo, *, deleted: bool = False) -> Runs:
     for error in index.damaged:
         report(error, label="warning")
     return Runs(place, index)
+
+
+def where_option(function: F) -> F:
+    """Adds `--where`."""
+    return click.option(
+        "--where",
+        multiple=True,
+        metavar="QUERY",
+        help="Only runs for which this is true: 'metrics.val/acc > 0.9 and params.lr < 1e-3'.",
+    )(function)
+
+
+def condition(place: Repo, queries: Sequence[str]) -> Condition | None:
+    """Returns the condition that all of the queries state together, None if there are none; raises UsageError."""
+    if not queries:
+        return None
+    from gittrack.query import condition, language
+
+    parts = tuple(language.parse(text, date=place.git.date) for text in queries)
+    return condition.And(parts) if len(parts) > 1 else parts[0]
+
+
+def matching(runs: Sequence[Run], asked: Condition | None) -> list[Run]:
+    """Returns the runs for which a condition is true, all if there is none."""
+    if asked is None:
+        return list(runs)
+    from gittrack.query import evaluate
+
+    return [run for run in runs if evaluate.matches(asked, run)]
 
 
 def is_live(run: Run) -> bool:

@@ -21,6 +21,7 @@ MAX_COLUMNS = 6  # of metrics, and of params; --columns and the machine forms ha
 @click.option("-n", "--max-count", type=click.IntRange(min=0), help="Show at most this many.")
 @click.option("--sort", default="-created", show_default=True, help="Field to sort by; a '-' in front reverses.")
 @click.option("--columns", help="Columns, separated by commas: fields, params.X, metrics.X[.stat].")
+@common.where_option
 @click.option("--status", "statuses", multiple=True, help="Only runs with this status.")
 @click.option("--tag", "tags", multiple=True, help="Only runs with this tag.")
 @click.option("--since", help="Only runs created since then, as git understands it ('2 weeks ago').")
@@ -37,6 +38,7 @@ def command(
     max_count: int | None,
     sort: str,
     columns: str | None,
+    where: tuple[str, ...],
     statuses: tuple[str, ...],
     tags: tuple[str, ...],
     since: str | None,
@@ -51,12 +53,13 @@ def command(
 ) -> None:
     """List runs, newest first."""
     place = common.open_repo()
+    asked = common.condition(place, where)
     known = common.read_runs(place, deleted=everything)
     found: list[Run] = known.find_all(runs) if runs else known.runs
     start = place.git.date(since) if since else None
     found = [
         run
-        for run in found
+        for run in common.matching(found, asked)
         if (not statuses or run.status in statuses)
         and set(tags) <= set(run.tags)
         and (start is None or (then := output.moment(run.created)) is None or then.timestamp() >= start)
