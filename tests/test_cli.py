@@ -27,6 +27,7 @@ ARGUMENTS = {
     "rm": ("x",),
     "checkout": ("x",),
     "import": ("--adopt",),
+    "plot": ("loss",),
 }
 
 
