@@ -32,7 +32,7 @@ class PlotCommand(common.JsonCommand):
 
 
 @click.command("plot", cls=PlotCommand)
-@click.argument("words", nargs=-1, metavar="METRIC... [RUN...]")
+@click.argument("words", nargs=-1, metavar="[METRIC...] [RUN...]")
 @click.option("--runs", "specs", multiple=True, metavar="RUN", help="A run, tag:TAG or group:GROUP; may be repeated.")
 @click.option(
     "-n", "--max-count", type=click.IntRange(min=1), help=f"Draw at most this many runs.  [default: {MAX_RUNS}]"
@@ -54,6 +54,10 @@ class PlotCommand(common.JsonCommand):
 @click.option("--height", type=click.IntRange(6, 500), help="Lines of each chart.  [default: what the terminal has]")
 @click.option("--points", type=click.IntRange(min=0), help="Points of each curve; 0: all.  [default: what fits]")
 @click.option("--ascii", "plain", is_flag=True, help="Draw with ASCII only.")
+@click.option("--importance", "target", metavar="FIELD", help="Say which params mattered for it, such as metrics.loss.")
+@click.option(
+    "--method", type=click.Choice(["auto", "rank", "forest"]), help="How to tell importance.  [default: auto]"
+)
 @common.json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print the points that would be drawn as CSV.")
 @common.colour_option
@@ -73,6 +77,8 @@ def command(
     height: int | None,
     points: int | None,
     plain: bool,
+    target: str | None,
+    method: str | None,
     as_json: str | None,
     as_csv: bool,
     colour: str | None,
@@ -80,12 +86,22 @@ def command(
     """Draw curves of metrics, by default of the newest run that has them.
 
     A word that is the name of a metric means the metric, another one a run. Several metrics are a chart each. A curve
-    of very many points is thinned to its extremes."""
+    of very many points is thinned to its extremes.
+
+    With --importance, all words are runs, by default all. It compares params by rank correlation and, where
+    scikit-learn is installed and the runs are 20 or more, by a random forest; it says which, and how sure that is."""
     from gittrack.chart.panels import Plan
 
+    _refuse_mixtures(importance=target is not None)
     place = common.open_repo()
     asked = common.condition(place, where)
     known = common.read_runs(place)
+    if target is not None:
+        runs = common.matching(known.find_all([*words, *specs]) if words or specs else known.runs, asked)
+        _say_importance(
+            common.screen(place, colour), runs[:max_count], target, method or "auto", width, plain, as_json, as_csv
+        )
+        return
     everything = known.runs
     metrics, named = _sorted_out(words, known, everything)
     named += specs
@@ -121,6 +137,42 @@ def command(
     else:
         lines = _drawn(screen, panels, plan, columns=width or size[0], lines=size[1], height=height, plain=plain)
         screen.print(lines)
+
+
+_OF_CURVES = "x smooth log_x log_y band group_by overlay height points".split()
+
+
+def _refuse_mixtures(*, importance: bool) -> None:
+    """Raises UsageError for an option that would do nothing."""
+    ctx = click.get_current_context()
+    for name in _OF_CURVES if importance else ["method"]:
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"'{option}' means nothing {'with' if importance else 'without'} --importance")
+
+
+def _say_importance(
+    screen: output.Screen,
+    runs: Sequence[Run],
+    target: str,
+    method: str,
+    width: int | None,
+    plain: bool,
+    as_json: str | None,
+    as_csv: bool,
+) -> None:
+    from gittrack.commands import importances
+
+    found = importances.answer(runs, target, method=method)
+    if as_json is not None:
+        facts = importances.facts(found, target)
+        screen.print(forms.dump_json(forms.select([facts], as_json)[0] if as_json else facts))
+    elif as_csv:
+        screen.print(forms.dump_csv(*importances.rows(found)))
+    else:
+        columns = width or output.terminal_size()[0]
+        blocks = screen.braille and not plain
+        screen.print(importances.lines(screen, found, target, width=columns, blocks=blocks))
 
 
 # Which runs, and which metrics ----------------------------------------------------------------------------------------

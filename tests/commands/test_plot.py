@@ -248,3 +248,50 @@ def test_a_plot_needs_no_library(repo: GitRepo, tmp_path: Path) -> None:
         "print(*sorted({'numpy', 'rich', 'yaml', 'pygit2', 'sklearn', 'pandas'} & set(sys.modules)), file=sys.stderr)"
     )
     assert repo.python(script).stderr.strip() == ""
+
+
+def test_importance_says_which_params_mattered_and_by_which_method(repo: GitRepo) -> None:
+    record(
+        repo,
+        *(
+            {
+                "params": {"lr": at, "opt": "adam", "depth": at % 3},
+                "metrics": {"acc": [at / 30]} if at else {},
+                "tags": ["few"] if at < 6 else [],
+            }
+            for at in range(24)
+        ),
+    )
+
+    found = json.loads(ask(repo, "plot", "--importance", "metrics.acc", "--json"))
+    assert (found["method"], found["runs"]) == ("forest", 23)
+    assert found["forest"]["score"] > 0.5
+    assert found["params"][0]["name"] == "lr"
+    assert found["params"][0]["correlation"] == 1
+    assert found["left_out"] == {"opt": "always adam"}
+
+    text = ask(repo, "plot", "--importance", "metrics.acc").splitlines()
+    assert text[0].startswith("metrics.acc  by random forest (R2 0.")
+    assert text[0].endswith(" in runs it had not seen), 23 runs")
+    assert text[3].split()[0] == "lr"
+    assert "█" in text[3]
+    assert text[-2:] == ["left out", "  opt: always adam"]
+
+    few = ask(repo, "plot", "--importance", "metrics.acc", "tag:few", "--ascii").splitlines()
+    assert few[0] == "metrics.acc  by rank correlation (a forest needs 20 runs), 5 runs"
+    assert few[3].split() == ["lr", "#" * 20, "+1.00", "0.017", "5"]
+
+    csv = ask(repo, "plot", "--importance", "metrics.acc", "--where", "params.lr < 8", "--csv").splitlines()
+    assert csv[0] == "param,kind,values,runs,correlation,effect,chance,importance"
+    assert csv[1].startswith("lr,number,7,7,1.0,1.0,")
+
+    for words, code, said in (
+        (("--importance", "metrics.nope"), 3, "error: too few runs have 'metrics.nope' to say what mattered"),
+        (("--importance", "metrics.acc", "tag:few", "--method", "forest"), 2, "error: too few runs: a forest needs 20"),
+        (("--importance", "nope"), 2, "error: 'nope' is no field of a run"),
+        (("--importance", "metrics.acc", "--log-y"), 2, "error: '--log-y' means nothing with --importance"),
+        (("acc", "--method", "rank"), 2, "error: '--method' means nothing without --importance"),
+    ):
+        found_code, out, err = attempt(repo, "plot", *words)
+        assert (found_code, out) == (code, ""), words
+        assert err.startswith(said), err
