@@ -56,16 +56,16 @@ class Curves:
     def __getitem__(self, column: str) -> array[Any]:
         """Returns a column, a number a row: int64 steps and ranks, times in Unix seconds, metrics as doubles.
 
-        NaN stands where a metric has no value. `numpy.asarray` of it copies nothing. Raises KeyError."""
+        NaN stands where a metric has no value. It is the caller's own. Raises NoMetric, which is a KeyError too."""
         history = self._history
         if column == "time":
             return array("d", (time / 1000 for time in history.times))
         fixed = {"step": history.steps, "rank": history.ranks}.get(column)
         if fixed is not None:
-            return fixed
+            return fixed[:]
         for name, found in history.columns.items():
             if escape(name) == column:
-                return spread(_series(name, found), len(self))
+                return found.values[:] if found.rows is None else spread(_series(name, found), len(self))
         raise no_metric(column, self.columns, of=f"the history of '{self._run}'", what="column")
 
     def __contains__(self, column: object) -> bool:

@@ -18,6 +18,8 @@ class GittrackError(Exception):
         self.message = message
         self.cause = cause
         self.hint = hint
+        for line in self.lines()[1:]:  # a traceback shows them, in a script and in a notebook
+            self.add_note(line)
 
     def __str__(self) -> str:
         return self.message  # which may have been made clearer on the way

@@ -51,7 +51,7 @@ def guessed(name: str, values: Sequence[Any]) -> Series:
         return Series(name, "flag", values)
     if types == {int} and all(value is None or value in _INT64 for value in values):
         return Series(name, "integer", values)
-    if types and types <= {int, float}:
+    if float in types and types <= {int, float}:
         return Series(name, "number", [None if value is None else _double(value) for value in values])
     return Series(name, "any", values)
 
@@ -60,7 +60,7 @@ def _double(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def moment(text: str | None) -> datetime | None:

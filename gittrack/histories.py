@@ -28,38 +28,56 @@ _FILES = (history.TEXT_FILE, history.COLUMNS_FILE)
 
 
 class Kept:
-    """Files of histories that were read and found sound, up to a number of bytes; what was used last stays."""
+    """What was read and found sound, up to a number of bytes: files by blob, and the tables that were made of them.
+
+    What was used last stays. Tables are shared with whoever asks next, so nobody changes one."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._size = 0
-        self._files: OrderedDict[Oid, tuple[str, bytes]] = OrderedDict()
+        self._items: OrderedDict[Any, tuple[int, Any]] = OrderedDict()
         self._blobs: dict[Oid, Oid] = {}  # the blob of a commit's history: neither ever changes
         self._lock = threading.Lock()
 
-    def get(self, commit: Oid) -> tuple[str, bytes] | None:
-        """Returns name and content of a commit's history, if it is kept."""
-        with self._lock:
-            blob = self._blobs.get(commit)
-            if blob is None:
-                return None
-            self._files.move_to_end(blob)
-            return self._files[blob]
+    def file(self, commit: Oid) -> tuple[str, bytes] | None:
+        """Returns name and content of the history of a commit, if it is kept."""
+        found: tuple[str, bytes] | None = self._get(self._blobs.get(commit))
+        return found
 
-    def put(self, commit: Oid, blob: Oid, name: str, raw: bytes) -> None:
-        """Keeps the content of a commit's history, and lets go of what was not used for longest."""
-        if len(raw) > self._limit:
+    def table(self, commit: Oid, metrics: frozenset[str] | None) -> History | None:
+        """Returns the points of a commit, if the same ones were asked for before and are kept."""
+        found: History | None = self._get((self._blobs.get(commit), metrics))
+        return found
+
+    def put_file(self, commit: Oid, blob: Oid, name: str, raw: bytes) -> None:
+        """Keeps the content of the history of a commit."""
+        with self._lock:
+            self._blobs[commit] = blob
+        self._put(blob, len(raw), (name, raw))
+
+    def put_table(self, commit: Oid, metrics: frozenset[str] | None, table: History) -> None:
+        """Keeps the points of a commit."""
+        numbers = 2 * len(table.steps) + sum(
+            len(column.values) + len(column.rows or ()) for column in table.columns.values()
+        )
+        if commit in self._blobs:
+            self._put((self._blobs[commit], metrics), 8 * numbers, table)
+
+    def _get(self, key: Any) -> Any:
+        with self._lock:
+            if key not in self._items:
+                return None
+            self._items.move_to_end(key)
+            return self._items[key][1]
+
+    def _put(self, key: Any, size: int, value: Any) -> None:
+        if size > self._limit:
             return
         with self._lock:
-            if blob not in self._files:
-                self._files[blob] = (name, raw)
-                self._size += len(raw)
-            self._files.move_to_end(blob)
-            self._blobs[commit] = blob
+            self._size += size - self._items.pop(key, (0, None))[0]
+            self._items[key] = (size, value)
             while self._size > self._limit:
-                gone, (_, old) = self._files.popitem(last=False)
-                self._size -= len(old)
-                self._blobs = {commit: blob for commit, blob in self._blobs.items() if blob != gone}
+                self._size -= self._items.popitem(last=False)[1][0]
 
 
 _kept = Kept(MAX_KEPT)
@@ -73,24 +91,29 @@ def read(git: Git, run: Run, metrics: Collection[str] | None = None) -> History:
 def read_many(git: Git, runs: Sequence[Run], metrics: Collection[str] | None = None) -> list[History]:
     """Returns the points of each run: all rows, and of the columns those of `metrics`, where the run has them.
 
-    metrics: None for all. A run without points has an empty table. Raises DataRefused for what is damaged, and NotFound
-    for a run that is gone."""
-    found: list[History | None] = [_known(run, metrics) for run in runs]
+    metrics: None for all. A run without points has an empty table. The tables are kept for who asks next, and must not
+    be changed. Raises DataRefused for what is damaged, and NotFound for a run that is gone."""
+    asked = None if metrics is None else frozenset(metrics)
+    found = [_known(run.oid, asked) if run.oid else None for run in runs]
     missing = [place for place, table in enumerate(found) if table is None]
     if missing:
         with git.objects() as objects:
             for place in missing:
-                found[place] = _known(runs[place], metrics) or _read(git, objects, runs[place], metrics)
+                found[place] = _read(git, objects, runs[place], asked)
     return [table for table in found if table is not None]
 
 
-def _known(run: Run, metrics: Collection[str] | None) -> History | None:
-    """Returns the points of a run if they were read before."""
-    kept = _kept.get(run.oid) if run.oid else None
-    return _decoded(*kept, metrics, checked=True) if kept else None
+def _known(commit: Oid, metrics: frozenset[str] | None) -> History | None:
+    """Returns the points of a commit if they, or its file, were read before."""
+    table = _kept.table(commit, metrics)
+    file = _kept.file(commit) if table is None else None
+    if file is not None:
+        table = _decoded(*file, metrics, checked=True)
+        _kept.put_table(commit, metrics, table)
+    return table
 
 
-def _read(git: Git, objects: Objects, run: Run, metrics: Collection[str] | None) -> History:
+def _read(git: Git, objects: Objects, run: Run, metrics: frozenset[str] | None) -> History:
     tip: str | None = run.oid
     if tip is None:
         try:
@@ -102,7 +125,7 @@ def _read(git: Git, objects: Objects, run: Run, metrics: Collection[str] | None)
     return _at(git, objects, Oid(tip), metrics)
 
 
-def _live(git: Git, objects: Objects, run: Run, metrics: Collection[str] | None) -> History:
+def _live(git: Git, objects: Objects, run: Run, metrics: frozenset[str] | None) -> History:
     """Returns the points in the journals of a run; raises FileNotFoundError if they are gone.
 
     Those that a resumed run had before stand in front of them."""
@@ -121,14 +144,18 @@ def _live(git: Git, objects: Objects, run: Run, metrics: Collection[str] | None)
     return joined(before, now) if len(before.steps) and len(now.steps) else before if len(before.steps) else now
 
 
-def _at(git: Git, objects: Objects, commit: Oid, metrics: Collection[str] | None) -> History:
+def _at(git: Git, objects: Objects, commit: Oid, metrics: frozenset[str] | None) -> History:
     """Returns the points of a run as a commit of it has them."""
+    known = _known(commit, metrics)
+    if known is not None:
+        return known
     for name in _FILES:
         found = objects.read(f"{commit}:{name}", limit=history.MAX_BYTES)
         if found is not None and found[1] == "blob":
             blob, _, raw = found
             table = _decoded(name, raw, metrics, checked=False)
-            _kept.put(commit, blob, name, raw)
+            _kept.put_file(commit, blob, name, raw)
+            _kept.put_table(commit, metrics, table)
             return table
     from gittrack import store  # noqa: PLC0415 - a run without points, or a repository without all its objects
 
@@ -140,7 +167,7 @@ def _at(git: Git, objects: Objects, commit: Oid, metrics: Collection[str] | None
     return _empty()
 
 
-def _decoded(name: str, raw: bytes, metrics: Collection[str] | None, *, checked: bool) -> History:
+def _decoded(name: str, raw: bytes, metrics: frozenset[str] | None, *, checked: bool) -> History:
     return history.decode(name, raw, metrics=metrics, numpy=_numpy(len(raw)), checked=checked)
 
 

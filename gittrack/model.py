@@ -271,19 +271,20 @@ def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
     if dict not in {type(item) for item in nested.values()} and type(nested) is dict:
         return dict(nested)  # one level already, as most params are
     found: dict[str, Any] = {}
-    count = 0
-
-    def walk(value: Mapping[str, Any], prefix: str) -> None:
-        nonlocal count
-        for key, item in value.items():
-            if isinstance(item, Mapping) and item:
-                walk(item, f"{prefix}{key}.")
-            else:
-                found[prefix + key] = item
-                count += 1
-
-    walk(nested, "")
+    count = _flatten_into(found, nested, "")
     return found if len(found) == count else _flatten_clashing(nested)
+
+
+def _flatten_into(found: dict[str, Any], nested: Mapping[str, Any], prefix: str) -> int:
+    """Adds what is in a mapping under dotted names; returns how many values that were."""
+    count = 0
+    for key, item in nested.items():
+        if isinstance(item, Mapping) and item:
+            count += _flatten_into(found, item, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = item
+            count += 1
+    return count
 
 
 def _flatten_clashing(nested: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gittrack.errors import NotInstalled
 from gittrack.frames import library, moment
-from gittrack.model import SYSTEM, Metric, Run
+from gittrack.model import SYSTEM, Goal, Metric, Run
 from gittrack.terminal import printable
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ def runs(shown: Sequence[Run], *, total: int) -> str:
     """Returns the HTML of a table of runs; `shown` are the first of `total`."""
     params = varying(shown)[:MAX_COLUMNS]
     metrics = chosen_metrics(shown)[:MAX_COLUMNS]
-    goals = {name for run in shown for name, metric in run.metrics.items() if metric.goal}
+    goals = {name: metric.goal for run in shown for name, metric in run.metrics.items() if metric.goal}
     named = [f"{name} (best)" if name in goals else name for name in metrics]
     heads = ["name", "id", "status", "created", "duration", *params, *named, "tags"]
     rows = [
         [run.name, run.id, run.status, _time(run.created), _span(run.duration)]
         + [number(run.flat_params.get(name)) for name in params]
-        + [number(_value(run.metrics.get(name))) for name in metrics]
+        + [number(_value(run.metrics.get(name), goals.get(name))) for name in metrics]
         + [", ".join(run.tags)]
         for run in shown
     ]
@@ -128,8 +128,11 @@ def number(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _value(metric: Metric | None) -> float | None:
-    return None if metric is None else metric.last if metric.best is None else metric.best
+def _value(metric: Metric | None, goal: Goal | None) -> float | None:
+    """Returns the best value where some run declares a goal, else the last."""
+    if metric is None or goal is None:
+        return metric.last if metric else None
+    return metric.best if metric.goal else metric._replace(goal=goal).best
 
 
 def _metric_row(name: str, metric: Metric) -> list[str]:

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
-from gittrack import histories, index, repo
+from gittrack import histories, repo
 from gittrack.curves import Axis, Curves
 from gittrack.errors import GittrackError, NoMetric, UsageError
 from gittrack.frames import Frame, Series, guessed, milliseconds
+from gittrack.index import live
+from gittrack.index.listing import Index
 from gittrack.model import Run
-from gittrack.query import fields, naming
+from gittrack.query import evaluate, fields, language, naming
+from gittrack.query.condition import Condition
 from gittrack.recorded import RecordedRun, chosen, curves
 from gittrack.repo import Repo
 
@@ -29,14 +32,16 @@ class _Asked:
     """Which runs are meant."""
 
     place: Repo
-    where: str | None = None
+    where: Condition | None = None
     sort: str | None = None
     limit: int | None = None
     deleted: bool = False
 
 
-class Runs(Sequence[RecordedRun]):
-    """Runs in an order: sized, sliceable, iterable; read when first looked at, and then kept as they were."""
+class Runs:
+    """Runs in an order: sized, sliceable, iterable; read when first looked at, and then kept as they were.
+
+    No `collections.abc.Sequence`: polars would take one for a list of rows, and never ask for the table."""
 
     def __init__(self, asked: _Asked, *, found: Sequence[Run] | None = None) -> None:
         """found: the runs, where they are known already."""
@@ -78,8 +83,6 @@ class Runs(Sequence[RecordedRun]):
         return any(item in (run.id, run.name) for run in self._runs)
 
     def __repr__(self) -> str:
-        if self._found is None:
-            return "<runs, not read yet>"
         more = [f"  ... and {len(self) - 10} more"] if len(self) > 10 else []
         bad = [f"  ({len(self._damaged)} could not be read: see .damaged)"] if self._damaged else []
         return "\n".join([f"<{len(self)} run(s)>", *(f"  {run!r}" for run in self[:10]), *more, *bad])
@@ -146,7 +149,9 @@ def runs(
         raise UsageError(f"a limit of {limit} runs makes no sense", hint="leave it out for all")
     if sort is not None:
         fields.sort_key(sort)
-    return Runs(_Asked(_open(path), where, sort, limit, deleted))
+    place = _open(path)
+    condition = language.parse(where, date=place.git.date) if where is not None else None
+    return Runs(_Asked(place, condition, sort, limit, deleted))
 
 
 def get(text: str, *, path: str | Path | None = None) -> RecordedRun:
@@ -154,8 +159,12 @@ def get(text: str, *, path: str | Path | None = None) -> RecordedRun:
 
     path: a folder in the repository, by default the current one. Raises NotFound, or Ambiguous with the candidates."""
     place = _open(path)
-    found, _ = _select(_Asked(place, deleted=True))
-    named = naming.find(text, found, commit=place.git.resolve)
+    _catch_up(place)
+    book = Index(place.git, deleted=True)
+    try:
+        named = naming.find(text, book, commit=place.git.resolve)
+    finally:
+        book.close()
     if named.path is not None:
         hint = f"gittrack.get({text.removesuffix(':' + named.path)!r}).read({named.path!r}) returns it"
         raise UsageError(f"'{text}' is a file in a run, not a run", hint=hint)
@@ -169,25 +178,32 @@ def _open(path: str | Path | None) -> Repo:
 def _select(asked: _Asked) -> tuple[Sequence[Run], tuple[GittrackError, ...]]:
     """Returns the runs that are meant, in order, and what could not be read.
 
-    All of the listing goes through here, so that an index which filters and sorts has one place to stand in."""
-    git = asked.place.git
+    All of the listing goes through here, so that what filters and sorts has one place to stand in."""
     _catch_up(asked.place)
-    listing = index.read(git, deleted=asked.deleted)
-    found = list(listing.runs)
+    book = Index(asked.place.git, deleted=asked.deleted)
+    try:
+        found, damaged = book.runs(), tuple(book.damaged)
+    finally:
+        book.close()
+    if asked.where is not None:
+        found = [run for run in found if evaluate.matches(asked.where, run)]
     if asked.sort is not None:
         found.sort(key=fields.sort_key(asked.sort))
-    return found[: asked.limit], listing.damaged
+    return found[: asked.limit], damaged
 
 
 def _catch_up(place: Repo) -> None:
     """Commits what dead processes left and takes in what fetches brought, as each command does; where it may write."""
     with contextlib.suppress(GittrackError, OSError):
-        if index.has_live(place.git):
+        if live.has_any(place.git):
             from gittrack import seal  # noqa: PLC0415 - only where something is recorded
 
             seal.recover(place.git, now=time.time(), sign=place.sign)
     with contextlib.suppress(GittrackError, OSError):
-        if index.is_behind(index.all_refs(place.git)):
+        book = Index(place.git)
+        behind = book.apart
+        book.close()
+        if behind:
             from gittrack import sync  # noqa: PLC0415 - only after a fetch
 
             sync.integrate(place.git)

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gittrack import histories
+from gittrack.codec.tree import why_refused
 from gittrack.curves import Axis, Curves, no_metric
 from gittrack.errors import GittrackError, NotFound
 from gittrack.frames import moment
@@ -219,9 +220,9 @@ class RecordedRun:
 
     def read(self, path: str) -> bytes:
         """Returns a file of the run: `params.yaml`, `output.log`, `artifacts/model.pt`; raises NotFound."""
-        commit = self._commit()
+        commit, name = self._commit(), path.strip("/")
         with self._git.objects() as objects:
-            found = objects.read(f"{commit}:{path.strip('/')}", limit=MAX_FILE) if path.strip("/") else None
+            found = objects.read(f"{commit}:{name}", limit=MAX_FILE) if why_refused(name) is None else None
         if found is None or found[1] != "blob":
             hint = "files: " + ", ".join(self.files[:12])
             raise NotFound(f"run '{self.name}' has no file '{path}'", hint=hint)

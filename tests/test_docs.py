@@ -7,15 +7,21 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import gittrack
-from gittrack import forms
+from gittrack import forms, reading
 from gittrack.cli import GROUPS
+from gittrack.curves import Curves
 from gittrack.model import Metric, Run
+from gittrack.reading import Runs
+from gittrack.recorded import RecordedRun
 from gittrack.refname import RunId
 from gittrack.settings import KEYS
 from tests import gitcmd
 from tests.gitcmd import GitRepo
 from tests.nogit import without_git
+from tests.recording import make
 
 ROOT = Path(__file__).parent.parent
 
@@ -60,6 +66,29 @@ def test_the_shell_script_of_the_how_to_records_a_run(repo: GitRepo) -> None:
     (run,) = json.loads(repo.track("ls", "--json").stdout)
     assert (run["name"], run["status"], run["metrics"]["acc"]["step"]) == ("nightly", "finished", 1)
     assert repo.track("show", "nightly:artifacts/model.onnx").stdout == "weights"
+
+
+def test_the_page_about_analysis_in_python_runs_from_top_to_bottom(repo: GitRepo) -> None:
+    for library in ("pandas", "polars", "pyarrow", "matplotlib"):
+        pytest.importorskip(library)
+    (repo.path / "model.txt").write_text("weights", "utf-8")
+    for number, rate in enumerate((0.1, 0.01, 0.1)):
+        values = {"val/acc": [0.5, 0.6 + number / 10], "loss": [1 / (step + 1) for step in range(30)]}
+        make(repo, values, goals={"val/acc": "max"}, params={"lr": rate}, name=f"run-{number}", files=["model.txt"])
+    script = "".join(_blocks("docs/how-to/analyse-in-python.md", "python"))
+    done = repo.python(script + "import polars\nassert polars.DataFrame(runs).equals(runs.to_polars())\n")
+    assert done.stdout.startswith("run-2 0.1 0.8\nrun-1 0.01 0.7\nrun-0 0.1 0.6\n")
+    assert "30 ('step', 'time', 'loss', 'val/acc')\n" in done.stdout
+    assert "artifacts/model.txt" in done.stdout
+    assert (repo.path / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_python_page_names_all_that_a_run_that_is_read_has() -> None:
+    text = (ROOT / "docs/reference/python.md").read_text("utf-8").partition("## Reading")[2]
+    columns = reading.frame([Run(RunId("r0123456789ab"), "a", "finished", "")]).columns
+    members = [name for kind in (RecordedRun, Runs, Curves) for name in vars(kind) if not name.startswith("_")]
+    missing = [name for name in [*columns, *members] if not re.search(rf"`{re.escape(name)}[`(\[]", text)]
+    assert missing == []
 
 
 def test_the_way_to_hide_runs_from_graphs_works(repo: GitRepo) -> None:

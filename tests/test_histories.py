@@ -11,10 +11,11 @@ from dataclasses import replace
 import pytest
 
 import gittrack
-from gittrack import histories, index
+from gittrack import histories
 from gittrack.codec import history
 from gittrack.errors import DataRefused, NotFound
 from gittrack.git import Git
+from gittrack.index.listing import Index
 from gittrack.model import Column, History, Run
 from gittrack.objects import Objects
 from gittrack.refname import Oid
@@ -38,7 +39,7 @@ def door(repo: GitRepo) -> Git:
 
 def listed(repo: GitRepo) -> Sequence[Run]:
     """Returns all runs, oldest first."""
-    return index.read(door(repo)).runs[::-1]
+    return Index(door(repo)).runs()[::-1]
 
 
 def values(table: History, metric: str) -> list[float]:
@@ -145,18 +146,43 @@ def test_a_commit_that_is_missing_is_no_run_without_points(repo: GitRepo) -> Non
 def test_what_is_kept_is_bounded_and_what_was_used_last_stays() -> None:
     kept = histories.Kept(100)
     first, second, third = Oid("1" * 40), Oid("2" * 40), Oid("3" * 40)
-    kept.put(first, first, "history.tsv", bytes(40))
-    kept.put(second, second, "history.tsv", bytes(40))
-    assert kept.get(first)
-    kept.put(third, third, "history.tsv", bytes(40))
-    assert [bool(kept.get(oid)) for oid in (first, second, third)] == [True, False, True]
-    kept.put(second, second, "history.tsv", bytes(101))
-    assert kept.get(second) is None, "more than all room"
+    kept.put_file(first, first, "history.tsv", bytes(40))
+    kept.put_file(second, second, "history.tsv", bytes(40))
+    assert kept.file(first)
+    kept.put_file(third, third, "history.tsv", bytes(40))
+    assert [bool(kept.file(oid)) for oid in (first, second, third)] == [True, False, True]
+    kept.put_file(second, second, "history.tsv", bytes(101))
+    assert kept.file(second) is None, "more than all room"
 
 
 def test_two_commits_with_one_history_keep_it_once() -> None:
     kept = histories.Kept(100)
     blob = Oid("b" * 40)
     for number in "123":
-        kept.put(Oid(number * 40), blob, "history.cols", bytes(80))
-    assert all(kept.get(Oid(number * 40)) for number in "123")
+        kept.put_file(Oid(number * 40), blob, "history.cols", bytes(80))
+    assert all(kept.file(Oid(number * 40)) for number in "123")
+
+
+def test_a_table_counts_as_the_numbers_it_has(repo: GitRepo) -> None:
+    kept = histories.Kept(100)
+    commit = Oid("1" * 40)
+    steps = array("q", range(4))  # 4 steps, 4 times, and 4 or 5 values of 8 bytes
+    table = History(steps, steps, {"a": Column(array("d", steps))})
+    kept.put_file(commit, commit, "history.tsv", b"")
+    kept.put_table(commit, frozenset("a"), table)
+    assert kept.table(commit, frozenset("a")) is table
+    assert kept.table(commit, None) is None
+    steps = array("q", range(5))
+    kept.put_table(commit, None, History(steps, steps, {"a": Column(array("d", steps))}))
+    assert kept.table(commit, None) is None, "it does not fit"
+
+
+def test_a_metric_that_is_asked_for_next_comes_from_the_same_file(
+    repo: GitRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make(repo, {"loss": [3, 2], "acc": [0.5, 0.75]})
+    git = door(repo)
+    first = histories.read(git, run, ["loss"])
+    monkeypatch.setattr(Git, "objects", None)
+    assert histories.read(git, run, ["loss"]) is first
+    assert values(histories.read(git, run, ["acc"]), "acc") == [0.5, 0.75]

@@ -180,6 +180,11 @@ def decode_message(message: bytes, *, run: RunId, oid: Oid | None = None) -> Run
         raise refused(run, f"its record is malformed ({' '.join(str(exc).split())[:100]})") from exc
 
 
+def text_of(message: bytes) -> str:
+    """Returns the record in a commit message that was read already."""
+    return message.rpartition(_MARK.encode())[2].decode().rstrip("\n")
+
+
 def is_join(message: bytes) -> bool:
     """Tells whether a commit message is that of a join."""
     return b"\nJoin: 1\n" in message

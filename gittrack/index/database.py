@@ -122,7 +122,7 @@ def create(folder: Path | None) -> Database:
         make_folder(folder)
         path = folder / f"{os.urandom(6).hex()}.db"
         connection = _connect(path, mode="rwc")
-        connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -32000;")
+        connection.executescript("PRAGMA page_size = 16384; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
         connection.executescript(f"{schema.TABLES} PRAGMA user_version = {schema.VERSION};")
         return Database(connection, path, writable=True)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gittrack.errors import DataRefused, GitFailed, GittrackError
 from gittrack.git import Git
@@ -18,6 +18,9 @@ from gittrack.index.database import Database, Unusable
 from gittrack.model import Goal, Run
 from gittrack.query import naming
 from gittrack.refname import Oid, RunId
+
+if TYPE_CHECKING:
+    from gittrack.index.sql import Answer
 
 _NEWEST = "created_at DESC, id DESC"
 
@@ -83,6 +86,18 @@ class Index(naming.Book):
         ((found,),) = self._ask(f"SELECT count(*) FROM runs WHERE {self._shown()}")  # noqa: S608 - words of ours
         return int(found) + len(self.live)
 
+    def sql(self, text: str) -> Answer:
+        """Returns what a question in SQL gives (docs/reference/index.md); raises UsageError. Closes the index."""
+        from gittrack.index import sql  # noqa: PLC0415 - only for who asks in SQL
+
+        try:
+            with file.translated():
+                sql.prepare(self._database.connection, self._live_runs[0], deleted=self._deleted)
+        except Unusable:
+            self._rebuild()
+            sql.prepare(self._database.connection, self._live_runs[0], deleted=self._deleted)
+        return sql.ask(self._database.connection, text)
+
     # Naming (see `query.naming`) ------------------------------------------------------------------------------------
 
     def by_id(self, id: RunId) -> Run | None:
@@ -101,7 +116,7 @@ class Index(naming.Book):
 
     def tagged(self, tag: str) -> list[Run]:
         live = [run for run in self.live if tag in run.tags]
-        return self._named("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", tag, live)
+        return self._named("EXISTS (SELECT 1 FROM json_each(record, '$.tags') WHERE value = ?)", tag, live)
 
     def grouped(self, group: str) -> list[Run]:
         return self._named("group_name = ?", group, [run for run in self.live if run.group == group])
@@ -113,14 +128,16 @@ class Index(naming.Book):
     def goals(self, metric: str) -> set[Goal]:
         if not _is_text(metric):
             return set()
-        asked = f"SELECT DISTINCT json_extract(one.value, '$[8]') FROM runs, json_each(metrics) AS one WHERE {self._shown()} AND one.key = ?"  # noqa: S608, E501 - words of ours
+        asked = f"SELECT DISTINCT json_extract(one.value, '$[8]') FROM runs, json_each(record, '$.metrics') AS one WHERE {self._shown()} AND one.key = ?"  # noqa: S608, E501 - words of ours
         found: set[Goal] = {goal for (goal,) in self._ask(asked, (metric,)) if goal in ("min", "max")}
         return found | naming.Listed(self.live).goals(metric)
 
     def best(self, metric: str, *, high: bool) -> Run | None:
         at, order = (4, "DESC") if high else (2, "ASC")
-        value = f"(SELECT json_extract(one.value, '$[{at}]') FROM json_each(metrics) AS one WHERE one.key = ?1)"  # noqa: S608 - words of ours
-        where = "EXISTS (SELECT 1 FROM json_each(metrics) AS one WHERE one.key = ?1)"
+        value = (
+            f"(SELECT json_extract(one.value, '$[{at}]') FROM json_each(record, '$.metrics') AS one WHERE one.key = ?1)"  # noqa: S608 - words of ours
+        )
+        where = "EXISTS (SELECT 1 FROM json_each(record, '$.metrics') AS one WHERE one.key = ?1)"
         order = f"typeof({value}) IN ('integer', 'real') DESC, {value} {order}, {_NEWEST}"
         committed = self._committed(where, (metric,), order=order, limit=1) if _is_text(metric) else []
         live = [run for run in self.live if metric in run.metrics]

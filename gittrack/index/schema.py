@@ -5,24 +5,28 @@ Params and metrics are JSON, because there are as many names as people think of;
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gittrack.codec import record
-from gittrack.model import Code, Metric, Run
+from gittrack.model import Run
 from gittrack.query.fields import seconds
 from gittrack.refname import Oid, RunId
 
 VERSION = 1
 
+# A record is the one of the commit message, except that an infinity is `9e999`, which SQLite and Python read as one.
+# `params` are flat; `tags` and `metrics` are there for `git track sql`, and take no room.
 TABLES = """
 CREATE TABLE runs (
     id TEXT PRIMARY KEY, oid TEXT, name TEXT, status TEXT, created TEXT, created_at REAL, ended TEXT, ended_at REAL,
     duration REAL, author TEXT, host TEXT, code_commit TEXT, code_branch TEXT, code_snapshot TEXT, dirty INTEGER,
     command TEXT, exit_code INTEGER, group_name TEXT, note TEXT, parent TEXT, project TEXT, job_type TEXT,
-    starred INTEGER, deleted INTEGER, artifact_count INTEGER, artifact_size INTEGER, points INTEGER,
-    tags TEXT, params TEXT, metrics TEXT, loose INTEGER
+    starred INTEGER, deleted INTEGER, artifact_count INTEGER, artifact_size INTEGER, points INTEGER, loose INTEGER,
+    params TEXT, record TEXT,
+    tags TEXT AS (coalesce(json_extract(record, '$.tags'), '[]')),
+    metrics TEXT AS (coalesce(json_extract(record, '$.metrics'), '{}'))
 );
 CREATE TABLE seen (id TEXT, remote TEXT, oid TEXT, loose INTEGER, PRIMARY KEY (id, remote)) WITHOUT ROWID;
 CREATE TABLE apart (id TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -43,23 +47,21 @@ CREATE INDEX snapshots ON runs (code_snapshot) WHERE code_snapshot IS NOT NULL;
 COLUMNS = (
     "id oid name status created created_at ended ended_at duration author host code_commit code_branch code_snapshot "
     "dirty command exit_code group_name note parent project job_type starred deleted artifact_count artifact_size "
-    "points tags params metrics loose"
+    "points loose params record"
 ).split()
 INSERT = f"INSERT OR REPLACE INTO runs ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - words of ours
 
-_READ = [name for name in COLUMNS if name not in ("created_at", "ended_at", "loose")]
 _PUSHED = "(SELECT group_concat(remote, char(10)) FROM seen WHERE seen.id = runs.id AND seen.oid = runs.oid)"
-_HEAD = _READ.index("command") + 1
-SELECTED = ", ".join([*(f"runs.{name}" for name in _READ), _PUSHED])  # what `run_of` takes
+SELECTED = f"runs.id, runs.oid, runs.params, runs.record, {_PUSHED}"  # what `run_of` takes
 
 # SQLite reads `9e999` as an infinity, and so does Python; JSON has no other way to write one.
 _INFINITIES = (('{"$float":"inf"}', "9e999"), ('{"$float":"-inf"}', "-9e999"))
 
 
-def row_of(run: Run, *, loose: bool = False) -> tuple[Any, ...]:
-    """Returns the row of a run, in the order of `COLUMNS`."""
+def row_of(run: Run, text: str, *, loose: bool = False) -> tuple[Any, ...]:
+    """Returns the row of a run, in the order of `COLUMNS`; `text` is its record, as the commit message has it."""
     code = run.code
-    row = (
+    row: tuple[Any, ...] = (
         run.id,
         run.oid,
         run.name,
@@ -87,82 +89,47 @@ def row_of(run: Run, *, loose: bool = False) -> tuple[Any, ...]:
         run.artifact_count,
         run.artifact_size,
         run.points,
-        _dump(run.tags),
-        _dump(run.flat_params),
-        _dump({name: metric[:9] for name, metric in run.metrics.items()}),
         loose,
     )
-    return tuple(_storable(value) if isinstance(value, str | int) else value for value in row)
+    row = tuple([_storable(value) if type(value) in _UNSURE else value for value in row])
+    plain = not run.more and '$float"' not in text and "\\ud" not in text and text.isascii()
+    return (*row, *((dump(run.flat_params), text) if plain else _normal(run)))
+
+
+_UNSURE = (str, int)
 
 
 def run_of(row: tuple[Any, ...]) -> Run:
     """Returns the run of a row of `SELECTED`; its params are flat. Raises ValueError if the row is damaged."""
-    head, rest = row[:_HEAD], row[_HEAD:]
-    name, oid, title, status, created, ended, duration, author, host, commit, branch, snapshot, dirty, command = head
-    exit_code, group, note, parent, project, job_type, starred, deleted, count, size, points, *parts = rest
-    tags, params, metrics, pushed = parts
-    return Run(
-        id=RunId(name),
-        name=title,
-        status=status,
-        created=created,
-        ended=ended,
-        duration=duration,
-        author=author,
-        host=host,
-        code=Code(commit=commit, branch=branch, dirty=bool(dirty), snapshot=snapshot),
-        command=command,
-        params=load(params),
-        metrics={key: Metric(*values) for key, values in load(metrics).items()},
-        tags=tuple(load(tags)),
-        group=group,
-        parent=parent,
-        project=project,
-        job_type=job_type,
-        note=note,
-        starred=bool(starred),
-        deleted=bool(deleted),
-        artifact_count=count,
-        artifact_size=size,
-        points=points,
-        exit_code=exit_code,
-        oid=Oid(oid),
-        pushed=tuple(pushed.split("\n")) if pushed else (),
-    )
-
-
-def load(text: str) -> Any:
-    """Returns what a JSON column holds; raises ValueError if it is none."""
-    return record.load(text)
-
-
-def _dump(value: Mapping[str, Any] | tuple[str, ...]) -> str:
+    name, oid, params, text, pushed = row
     try:
-        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        text = '$float"'
+        run = record.decode({**record.load(text), "params": record.load(params)}, run=RunId(name), oid=Oid(oid))
+    except (TypeError, KeyError, AttributeError, OverflowError, RecursionError) as exc:
+        raise ValueError(str(exc)) from exc
+    return replace(run, pushed=tuple(pushed.split("\n"))) if pushed else run
+
+
+def _normal(run: Run) -> tuple[str, str]:
+    """Returns flat params and record of a run without what SQLite cannot hold."""
+    return dump(_whole(run.flat_params)), dump(_whole(record.encode(replace(run, more=False))))
+
+
+def dump(value: Mapping[str, Any]) -> str:
+    """Returns JSON as SQLite reads it, infinities included."""
+    text = record.dump(value)
     if '$float"' in text:
-        text = record.dump(value)
         for tag, number in _INFINITIES:
             text = text.replace(tag, number)
-    return _dump(_whole(record.load(text))) if "\\ud" in text and _is_torn(text) else text
-
-
-def _is_torn(text: str) -> bool:
-    """Tells whether JSON has halves of characters, which SQLite cannot hand back."""
-    try:
-        json.dumps(json.loads(text), ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+    return text
 
 
 def _whole(value: Any) -> Any:
-    if isinstance(value, dict):
+    """Returns plain values without halves of characters, which SQLite cannot hand back."""
+    if isinstance(value, Mapping):
         return {_whole(key): _whole(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_whole(item) for item in value]
-    return _storable(value) if isinstance(value, str) else value
+    return _storable(value) if type(value) is str else value
 
 
 def _storable(value: str | int) -> Any:

@@ -121,7 +121,7 @@ def _says_anything(database: Database, listed: Listed, changes: _Changes, found:
         return True
     with file.translated():
         damaged = set(database.connection.execute("SELECT id, oid FROM damaged"))
-    return any(isinstance(run, Run) or (name, at.oid) not in damaged for name, at, run in found)
+    return any(isinstance(run, tuple) or (name, at.oid) not in damaged for name, at, run in found)
 
 
 # Listing ------------------------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ class _Changes(NamedTuple):
     unseen: list[tuple[RunId, str]]
 
 
-_Found = tuple[RunId, At, Run | DataRefused]
+_Found = tuple[RunId, At, tuple[Run, str] | DataRefused]
 
 
 def _compare(database: Database, listed: Listed) -> _Changes:
@@ -238,33 +238,34 @@ def _read(git: Git, wanted: Mapping[RunId, At]) -> Iterator[_Found]:
             except DataRefused as exc:
                 yield name, at, exc
                 continue
-            if run is not None and run.more:
-                long.append((name, at, run))
+            if run is not None and run[0].more:
+                long.append((name, at, run[0]))
             elif run is not None:
                 yield name, at, run
-    for name, at, run in long:
-        yield name, at, _completed(git, run, at.oid)
+    for name, at, short in long:
+        yield name, at, _completed(git, short, at.oid)
 
 
-def _decoded(raw: tuple[Oid, Kind, bytes] | DataRefused | None, name: RunId, at: At) -> Run | None:
-    """Returns the run in a commit; None if it is no commit, for then it is no run. Raises DataRefused."""
+def _decoded(raw: tuple[Oid, Kind, bytes] | DataRefused | None, name: RunId, at: At) -> tuple[Run, str] | None:
+    """Returns the run in a commit, and its record; None if it is no commit, and so no run. Raises DataRefused."""
     if isinstance(raw, DataRefused):
         raise raw
     if raw is None:
         raise record.refused(name, "its commit is missing", "see `git track fsck`")
     if raw[1] != "commit":
         return None
-    return record.decode_message(raw[2].partition(b"\n\n")[2], run=name, oid=at.oid)
+    message = raw[2].partition(b"\n\n")[2]
+    return record.decode_message(message, run=name, oid=at.oid), record.text_of(message)
 
 
-def _completed(git: Git, run: Run, oid: Oid) -> Run | DataRefused:
+def _completed(git: Git, run: Run, oid: Oid) -> tuple[Run, str] | DataRefused:
     """Returns a run with what its record left out for size, read from its tree."""
     from gittrack import store  # noqa: PLC0415 - only for records that are too long for a message
 
     try:
         with git.objects() as objects:
             detail = store.read_detail(objects, run.id, oid, oid_bytes=git.place.oid_bytes)
-            return replace(run, params=detail.params(), metrics=detail.metrics())
+            return replace(run, params=detail.params(), metrics=detail.metrics()), ""
     except DataRefused as exc:
         return exc
 
@@ -304,7 +305,7 @@ def _remember(connection: Connection, look: freshness.Look) -> None:
 def _rows(found: Iterable[_Found], damaged: list[tuple[object, ...]]) -> Iterator[tuple[object, ...]]:
     """Yields the rows of runs; what cannot be read is added to `damaged`."""
     for name, at, run in found:
-        if isinstance(run, Run):
-            yield schema.row_of(run, loose=at.loose)
+        if isinstance(run, tuple):
+            yield schema.row_of(*run, loose=at.loose)
         else:
             damaged.append((name, at.oid, at.loose, run.message, run.cause, run.hint))

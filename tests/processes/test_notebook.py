@@ -85,3 +85,18 @@ def test_a_kernel_that_is_killed_loses_nothing_and_the_next_one_goes_on(repo: Gi
         assert texts(made.cells[0]).endswith("5\n")
     found = only(repo)
     assert (found.status, found.values("loss")) == ("finished", [float(step) for step in range(9)])
+
+
+def test_runs_and_curves_show_themselves(repo: GitRepo) -> None:
+    record = (
+        "import gittrack as gt\nwith gt.init(name='heron', params={'lr': 0.1}) as run:\n"
+        "    for step in range(100): gt.log({'loss': 1 / (step + 1)}, step=step)"
+    )
+    looks = ("gt.runs()", "gt.get('heron')", "gt.get('heron').history('loss')")
+    with notebook(repo, record, *looks) as (client, made):
+        run_all(client, made)
+    listed, one, curve = (cell.outputs[-1].data for cell in made.cells[1:])
+    assert "<td>heron</td>" in listed["text/html"]
+    assert "<td>loss</td>" in one["text/html"]
+    assert curve["text/plain"] == "<history of heron: 100 rows of loss>"
+    assert "image/png" in curve or "text/html" in curve

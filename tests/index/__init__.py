@@ -1,0 +1,1 @@
+"""The index of runs: right whatever happens to refs and to its file."""
