@@ -29,6 +29,7 @@ class Screen:
         self.quiet = quiet
         self.terminal = _is_terminal(self.stream)
         self.colour = wants_colour(colour, terminal=self.terminal)
+        self.braille = shows_braille(self.stream)
 
     @property
     def width(self) -> int | None:
@@ -91,6 +92,15 @@ def _is_terminal(stream: TextIO) -> bool:
         return stream.isatty()
     except (ValueError, AttributeError):
         return False
+
+
+def shows_braille(stream: TextIO) -> bool:
+    """Tells whether a stream can show braille and block characters: not in ASCII, nor on the console of Linux."""
+    try:
+        "\u28ff\u2588\u2502".encode(getattr(stream, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return os.environ.get("TERM") != "linux" or not _is_terminal(stream)
 
 
 def wants_colour(choice: str, *, terminal: bool) -> bool:
