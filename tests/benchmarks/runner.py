@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from crowds import Crowd
     from sandbox import Sandbox
     from tools import Installed
 
@@ -65,6 +66,7 @@ class Bench:
     quick: bool = False
     kills: int | None = None
     recordings: list[Recording] = field(default_factory=list)
+    crowds: dict[tuple[str, int], Crowd] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     ours_failed: bool = False
 
