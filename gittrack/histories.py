@@ -11,7 +11,7 @@ import sys
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -84,23 +84,30 @@ _kept = Kept(MAX_KEPT)
 
 
 def read(git: Git, run: Run, metrics: Collection[str] | None = None) -> History:
-    """Returns the points of a run, also of one that is being recorded; see `read_many`."""
+    """Returns the points of a run, also of one that is being recorded; see `read_each`."""
     return read_many(git, [run], metrics)[0]
 
 
 def read_many(git: Git, runs: Sequence[Run], metrics: Collection[str] | None = None) -> list[History]:
-    """Returns the points of each run: all rows, and of the columns those of `metrics`, where the run has them.
+    """Returns the points of each run; see `read_each`."""
+    return list(read_each(git, runs, metrics))
 
-    metrics: None for all. A run without points has an empty table. The tables are kept for who asks next, and must not
-    be changed. Raises DataRefused for what is damaged, and NotFound for a run that is gone."""
+
+def read_each(git: Git, runs: Sequence[Run], metrics: Collection[str] | None = None) -> Iterator[History]:
+    """Yields the points of each run, one after the other: all rows, and of the columns those of `metrics` that it has.
+
+    metrics: None for all. A run without points has an empty table. One git answers for all of them. The tables are kept
+    for who asks next, and must not be changed. Raises DataRefused for what is damaged, and NotFound for a run that is
+    gone."""
     asked = None if metrics is None else frozenset(metrics)
-    found = [_known(run.oid, asked) if run.oid else None for run in runs]
-    missing = [place for place, table in enumerate(found) if table is None]
-    if missing:
-        with git.objects() as objects:
-            for place in missing:
-                found[place] = _read(git, objects, runs[place], asked)
-    return [table for table in found if table is not None]
+    with contextlib.ExitStack() as open_ones:
+        objects: Objects | None = None
+        for run in runs:
+            table = _known(run.oid, asked) if run.oid else None
+            if table is None:
+                objects = objects or open_ones.enter_context(git.objects())
+                table = _read(git, objects, run, asked)
+            yield table
 
 
 def _known(commit: Oid, metrics: frozenset[str] | None) -> History | None:

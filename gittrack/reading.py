@@ -10,19 +10,21 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from gittrack import histories, repo
 from gittrack.curves import Axis, Curves
 from gittrack.errors import GittrackError, NoMetric, UsageError
 from gittrack.frames import Frame, Series, guessed, milliseconds
 from gittrack.index import live
-from gittrack.index.listing import Index
+from gittrack.index.listing import NEWEST_FIRST, Index
 from gittrack.model import Run
-from gittrack.query import evaluate, fields, language, naming
-from gittrack.query.condition import Condition
+from gittrack.query import fields, naming
 from gittrack.recorded import RecordedRun, chosen, curves
 from gittrack.repo import Repo
+
+if TYPE_CHECKING:
+    from gittrack.query.condition import Condition
 
 SHOWN_ROWS = 20  # in a notebook
 
@@ -96,7 +98,7 @@ class Runs:
         if metrics and self._runs and not any(wanted):
             chosen(metrics, self._runs[0])
         asked = frozenset(name for names in wanted for name in names)
-        read = histories.read_many(self._asked.place.git, self._runs, asked)
+        read = histories.read_each(self._asked.place.git, self._runs, asked)  # a few of them in memory at a time
         parts = zip(self._runs, read, wanted, strict=True)
         return [curves(run, table, names, points=points, x=x) for run, table, names in parts]
 
@@ -150,8 +152,7 @@ def runs(
     if sort is not None:
         fields.sort_key(sort)
     place = _open(path)
-    condition = language.parse(where, date=place.git.date) if where is not None else None
-    return Runs(_Asked(place, condition, sort, limit, deleted))
+    return Runs(_Asked(place, None if where is None else _parsed(where, place), sort, limit, deleted))
 
 
 def get(text: str, *, path: str | Path | None = None) -> RecordedRun:
@@ -159,8 +160,7 @@ def get(text: str, *, path: str | Path | None = None) -> RecordedRun:
 
     path: a folder in the repository, by default the current one. Raises NotFound, or Ambiguous with the candidates."""
     place = _open(path)
-    _catch_up(place)
-    book = Index(place.git, deleted=True)
+    book = _caught_up(place, deleted=True)
     try:
         named = naming.find(text, book, commit=place.git.resolve)
     finally:
@@ -175,38 +175,36 @@ def _open(path: str | Path | None) -> Repo:
     return repo.open_repo(None if path is None else Path(path))
 
 
-def _select(asked: _Asked) -> tuple[Sequence[Run], tuple[GittrackError, ...]]:
-    """Returns the runs that are meant, in order, and what could not be read.
+def _parsed(where: str, place: Repo) -> Condition:
+    from gittrack.query import language  # noqa: PLC0415 - only for a query
 
-    All of the listing goes through here, so that what filters and sorts has one place to stand in."""
-    _catch_up(asked.place)
-    book = Index(asked.place.git, deleted=asked.deleted)
+    return language.parse(where, date=place.git.date)
+
+
+def _select(asked: _Asked) -> tuple[Sequence[Run], tuple[GittrackError, ...]]:
+    """Returns the runs that are meant, in order, and what could not be read."""
+    book = _caught_up(asked.place, deleted=asked.deleted)
     try:
-        found, damaged = book.runs(), tuple(book.damaged)
+        return book.select(asked.where, order=(asked.sort or NEWEST_FIRST,), limit=asked.limit), tuple(book.damaged)
     finally:
         book.close()
-    if asked.where is not None:
-        found = [run for run in found if evaluate.matches(asked.where, run)]
-    if asked.sort is not None:
-        found.sort(key=fields.sort_key(asked.sort))
-    return found[: asked.limit], damaged
 
 
-def _catch_up(place: Repo) -> None:
+def _caught_up(place: Repo, *, deleted: bool) -> Index:
     """Commits what dead processes left and takes in what fetches brought, as each command does; where it may write."""
     with contextlib.suppress(GittrackError, OSError):
         if live.has_any(place.git):
             from gittrack import seal  # noqa: PLC0415 - only where something is recorded
 
             seal.recover(place.git, now=time.time(), sign=place.sign)
-    with contextlib.suppress(GittrackError, OSError):
-        book = Index(place.git)
-        behind = book.apart
-        book.close()
-        if behind:
-            from gittrack import sync  # noqa: PLC0415 - only after a fetch
+    book = Index(place.git, deleted=deleted)
+    if book.apart:
+        from gittrack import sync  # noqa: PLC0415 - only after a fetch
 
+        with contextlib.suppress(GittrackError, OSError):
             sync.integrate(place.git)
+            book.refresh()
+    return book
 
 
 def _chosen_of(metrics: Sequence[str], run: Run) -> list[str]:

@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gittrack import histories
-from gittrack.codec.tree import why_refused
 from gittrack.curves import Axis, Curves, no_metric
 from gittrack.errors import GittrackError, NotFound
 from gittrack.frames import moment
@@ -220,6 +219,8 @@ class RecordedRun:
 
     def read(self, path: str) -> bytes:
         """Returns a file of the run: `params.yaml`, `output.log`, `artifacts/model.pt`; raises NotFound."""
+        from gittrack.codec.tree import why_refused  # noqa: PLC0415 - only for files
+
         commit, name = self._commit(), path.strip("/")
         with self._git.objects() as objects:
             found = objects.read(f"{commit}:{name}", limit=MAX_FILE) if why_refused(name) is None else None

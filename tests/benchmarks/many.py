@@ -1,9 +1,11 @@
 """Makes a repository of very many runs, as they are years later: whole, packed, each with its ref.
 
-    python tests/benchmarks/many.py DIR [RUNS]
+    python tests/benchmarks/many.py DIR [RUNS [SPARE]]
+
+SPARE more runs are stored but have no ref; a line for each says which ref it is to have.
 
 Recording 100,000 runs would take half an hour, so their commits are built with gittrack's own codecs and stored as a
-few packs. The same number of runs is the same repository each time."""
+few packs. The same numbers give the same repository each time."""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ import subprocess
 import sys
 from array import array
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +35,10 @@ PARAMS, METRICS, STEPS = 20, 10, 10
 GOALS: dict[str, Goal] = {"acc": "max", "loss": "min"}
 
 
-def fill(folder: Path, runs: int, *, env: dict[str, str] | None = None) -> None:
-    """Makes a repository with a commit of code and `runs` finished runs of it; needs the git executable."""
+def fill(folder: Path, runs: int, *, spare: int = 0, env: dict[str, str] | None = None) -> list[str]:
+    """Makes a repository with a commit of code and `runs` finished runs of it; needs the git executable.
+
+    Returns a line `REFNAME OID` for each of `spare` younger runs, which are stored but have no ref."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def git(*words: str, input: bytes | None = None) -> bytes:
@@ -48,7 +53,7 @@ def fill(folder: Path, runs: int, *, env: dict[str, str] | None = None) -> None:
     code = Oid(git("rev-parse", "HEAD").decode().strip())
     refs: list[str] = []
     objects: list[tree.Object] = []
-    for run, files in made(runs, code):
+    for run, files in chain(made(runs, code), made(spare, code, first=runs)):
         root, found = tree.build(files, algorithm=ALGORITHM)
         body = tree.encode_commit(
             tree=root,
@@ -61,12 +66,13 @@ def fill(folder: Path, runs: int, *, env: dict[str, str] | None = None) -> None:
         )
         commit = tree.make_object("commit", body, algorithm=ALGORITHM)
         objects += [*found, commit]
-        refs.append(f"create refs/runs/{run.id} {commit.oid}\n")
-        if len(refs) % A_PACK == 0 or len(refs) == runs:
+        refs.append(f"refs/runs/{run.id} {commit.oid}")
+        if len(refs) % A_PACK == 0 or len(refs) == runs + spare:
             git("index-pack", "--stdin", input=tree.encode_pack(objects, algorithm=ALGORITHM))
             objects.clear()
-    git("update-ref", "--stdin", input="".join(refs).encode())
+    git("update-ref", "--stdin", input="".join(f"create {line}\n" for line in refs[:runs]).encode())
     git("pack-refs", "--all")
+    return refs[runs:]
 
 
 def when(text: str | None) -> int:
@@ -74,10 +80,10 @@ def when(text: str | None) -> int:
     return int(datetime.fromisoformat(text or "").timestamp())
 
 
-def made(count: int, code: Oid) -> Iterator[tuple[Run, dict[str, tree.Object | tree.Entry]]]:
+def made(count: int, code: Oid, first: int = 0) -> Iterator[tuple[Run, dict[str, tree.Object | tree.Entry]]]:
     """Yields runs, oldest first, and the files of each: 20 params, 10 metrics, 10 points a metric."""
-    chance = random.Random(count)
-    for number in range(count):
+    chance = random.Random(first + count)
+    for number in range(first, first + count):
         points = table(chance, BEGAN + number * APART)
         run = described(chance, number, code, summarise(points, GOALS, {}))
         name, raw = history.encode(points)
@@ -149,4 +155,6 @@ def stamp(seconds: int) -> str:
 
 
 if __name__ == "__main__":
-    fill(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 10_000)
+    counts = [int(word) for word in sys.argv[2:]]
+    for line in fill(Path(sys.argv[1]), counts[0] if counts else 10_000, spare=counts[1] if counts[1:] else 0):
+        print(line)

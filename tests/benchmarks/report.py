@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +22,21 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Goal:
+    """One of several goals of a benchmark; the value is None where nothing was measured that it could be held to."""
+
+    text: str
+    value: float | None
+    under: float
+    unit: str
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether it was reached."""
+        return None if self.value is None else self.value < self.under
+
+
+@dataclass(frozen=True)
 class Table:
     """One benchmark. `columns` maps the key of a cell to its title, in the order of printing."""
 
@@ -32,9 +47,10 @@ class Table:
     goal: str = ""
     reached: bool | None = None
     notes: Sequence[str] = field(default_factory=tuple)
+    goals: Sequence[Goal] = field(default_factory=tuple)
 
 
-def with_ratio(rows: Sequence[Row], key: str) -> list[Row]:
+def with_ratio(rows: Sequence[Row], key: str, into: str = "ratio") -> list[Row]:
     """Returns the rows with a ratio to gittrack, or to the first row where that is not there."""
     bases = [row for row in rows if row.kind == "ours"] or rows[:1]
     base = bases[0].cells.get(key) if bases else None
@@ -44,7 +60,7 @@ def with_ratio(rows: Sequence[Row], key: str) -> list[Row]:
     for row in rows:
         value = row.cells.get(key)
         ratio = f"{figure(value / base)}x" if isinstance(value, float | int) else None
-        ratios.append(replace(row, cells={**row.cells, "ratio": ratio}))
+        ratios.append(replace(row, cells={**row.cells, into: ratio}))
     return ratios
 
 
@@ -81,12 +97,25 @@ def grid(table: Table) -> list[list[str]]:
     return lines
 
 
-def verdict(table: Table) -> str:
-    """Returns the goal and whether it was reached."""
-    if not table.goal:
-        return ""
-    answer = {True: "reached", False: "MISSED", None: "not measured"}[table.reached]
-    return f"to reach: {table.goal}: {answer}"
+ANSWERS = {True: "reached", False: "MISSED", None: "not measured"}
+
+
+def verdicts(table: Table) -> list[str]:
+    """Returns the goals and whether each was reached."""
+    whole = [f"to reach: {table.goal}: {ANSWERS[table.reached]}"] if table.goal else []
+    return whole + [verdict(goal) for goal in table.goals]
+
+
+def verdict(goal: Goal) -> str:
+    """Returns one of several goals, what was measured, and whether that reaches it."""
+    found = "" if goal.value is None else f"{figure(goal.value)} {goal.unit}, "
+    return f"to reach: {goal.text} under {figure(goal.under)} {goal.unit}: {found}{ANSWERS[goal.reached]}"
+
+
+def all_reached(goals: Sequence[Goal]) -> bool | None:
+    """Returns whether every goal was reached; None if that is not known of one and none was missed."""
+    found = {goal.reached for goal in goals}
+    return False if False in found else None if None in found else True
 
 
 def as_text(table: Table) -> str:
@@ -101,7 +130,7 @@ def as_text(table: Table) -> str:
         if noted:
             cells[-1] = line[-1]
         out.append("  " + "  ".join(cells).rstrip())
-    out += [f"  {text}" for text in (*table.notes, verdict(table)) if text]
+    out += [f"  {text}" for text in (*table.notes, *verdicts(table))]
     return "\n".join(out)
 
 
@@ -113,7 +142,7 @@ def as_markdown(facts: Mapping[str, str], tables: Sequence[Table]) -> str:
         rule = [":--", *("--:" for _ in head[1:])]
         if any(row.note for row in table.rows):
             rule[-1] = ":--"
-        said = [f"- {text}" for text in (*table.notes, verdict(table)) if text]
+        said = [f"- {text}" for text in (*table.notes, *verdicts(table))]
         cells = [head, rule, *body]
         out += [f"## {table.name}: {table.title}", ""]
         out += [f"| {' | '.join(line)} |" for line in cells]
@@ -134,6 +163,7 @@ def as_json(facts: Mapping[str, str], tables: Sequence[Table]) -> dict[str, Any]
                 "rows": [{"name": row.name, "kind": row.kind, "note": row.note, **row.cells} for row in table.rows],
                 "goal": table.goal,
                 "reached": table.reached,
+                "goals": [{**asdict(goal), "reached": goal.reached} for goal in table.goals],
                 "notes": list(table.notes),
             }
             for table in tables

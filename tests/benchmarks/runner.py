@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from crowds import Crowd
     from sandbox import Sandbox
     from tools import Installed
 
@@ -41,7 +42,8 @@ class Command:
     words: tuple[str, ...]
     cwd: Path
     env: Mapping[str, str]
-    before: tuple[str, ...] = ()  # what has to be done each time before, and is not timed
+    before: Callable[[], object] | None = None  # what has to be done each time before, and is not timed
+    every: int = 1  # takes part in one turn of so many, because it is slow
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Bench:
     quick: bool = False
     kills: int | None = None
     recordings: list[Recording] = field(default_factory=list)
+    crowds: dict[tuple[str, int], Crowd] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     ours_failed: bool = False
 
@@ -136,6 +139,8 @@ class Bench:
         laps: dict[str, list[float]] = {name: [] for name in commands}
         for turn in range(rounds + 1):
             for name, command in commands.items():
+                if turn % command.every:
+                    continue
                 lap = run_once(command)
                 if turn:  # the first one fills the caches
                     laps[name].append(lap)
@@ -143,21 +148,25 @@ class Bench:
 
 
 def run_once(command: Command) -> float:
-    """Returns the seconds of one whole process."""
+    """Returns the seconds of one whole process; raises WorkFailedError."""
     if command.before:
-        subprocess.run(command.before, cwd=command.cwd, env=command.env, capture_output=True, check=True)
+        command.before()
     program = shutil.which(command.words[0], path=command.env["PATH"]) or command.words[0]
     words = [program, *command.words[1:]]
     began = time.perf_counter()
-    done = subprocess.run(
-        words,
-        cwd=command.cwd,
-        env=command.env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            words,
+            cwd=command.cwd,
+            env=command.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+            timeout=PATIENCE_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise WorkFailedError(f"`{' '.join(command.words)}` took longer than {PATIENCE_S} s") from None
     lap = time.perf_counter() - began
     if done.returncode:
         line = " ".join(command.words)

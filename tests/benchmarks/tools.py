@@ -32,6 +32,7 @@ class Tool:
     env: Mapping[str, str] = field(default_factory=dict)
     setup: tuple[str, ...] = ()
     listing: str = ""
+    search: str = ""  # Python that gives 20 runs of which a metric is high, the best first
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ TOOLS = (
         "gittrack",
         kind="ours",
         module="gittrack",
-        takes="import begin log steps million finish loop growth guest kill",
+        takes="import begin log steps million finish loop growth find frames points guest kill",
         listing="git track ls",
     ),
     Tool(
@@ -89,23 +90,27 @@ TOOLS = (
         "mlflow",
         "mlflow",
         module="mlflow",
-        takes="import begin log steps loop growth kill",
+        takes="import begin log steps loop growth crowd find frames points kill",
         env={
             "MLFLOW_TRACKING_URI": "sqlite:///{out}/mlflow.db",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "GIT_PYTHON_REFRESH": "quiet",
         },
         listing="mlflow runs list --experiment-id 1",
+        search=(
+            "mlflow.search_runs(experiment_names=['bench'], filter_string='metrics.acc > 0.9', "
+            "order_by=['metrics.acc DESC'], max_results=20)"
+        ),
     ),
     Tool("sacred", "sacred", module="sacred", takes="import begin log steps million loop kill"),
-    Tool("tensorboardX", "tensorboardx", module="tensorboardX", takes="import log steps kill"),
-    Tool("aim", "aim", module="aim", listing="aim runs --repo {out} ls"),
+    Tool("tensorboardX", "tensorboardx", module="tensorboardX", takes="import log steps points kill"),
+    Tool("aim", "aim", module="aim", takes="import log steps loop find", listing="aim runs --repo {out} ls"),
     Tool(
         "dvc",
         "dvc",
         module="dvclive",
         distribution="dvclive",
-        takes="import log steps loop kill",
+        takes="import log steps loop find kill",
         env={"DVC_NO_ANALYTICS": "1"},
         setup=("dvc init -q", "git add .", "git commit -qm dvc"),
         listing="dvc exp show --no-pager",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from measures import begin, finish, growth, guest, imports, kill, log, loop, ls, million, steps
+from measures import begin, find, finish, frames, growth, guest, imports, kill, log, loop, ls, million, points, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,9 @@ ALL: dict[str, Callable[[Bench], Table]] = {
     "loop": loop.measure,
     "growth": growth.measure,
     "ls": ls.measure,
+    "find": find.measure,
+    "frames": frames.measure,
+    "points": points.measure,
     "guest": guest.measure,
     "kill": kill.measure,
 }

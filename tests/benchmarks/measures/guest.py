@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,8 @@ def commands(bench: Bench, state: str, folder: Path) -> dict[str, Command]:
     """Returns git's commands in one repository; each push has one new commit to bring."""
     env = bench.box.env
     found = {f"{state} {name}": Command(tuple(line.split()), folder, env) for name, line in COMMANDS.items()}
-    push = Command(("git", "push", "origin", "main"), folder, env, before=ONE_COMMIT)
+    more = partial(bench.box.git, folder, *ONE_COMMIT[1:])
+    push = Command(("git", "push", "origin", "main"), folder, env, before=more)
     return {**found, f"{state} {PUSH}": push}
 
 

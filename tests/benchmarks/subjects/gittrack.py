@@ -11,7 +11,7 @@ import json
 import subprocess
 from array import array
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import Found, Live, Points
 
@@ -23,6 +23,8 @@ OURS = ("step", "time", "rank")
 
 
 class Gittrack:
+    reading = ("numpy",)
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.gt = importlib.import_module("gittrack")
@@ -31,6 +33,17 @@ class Gittrack:
         run = self.gt.init(params=dict(params))
         body(Live(self.gt.log, run.log_artifact))
         run.finish()
+
+    def frame(self) -> Any:
+        return self.gt.runs().to_pandas()
+
+    def curve(self, metric: str, /) -> Callable[[], Any]:
+        run = self.gt.get("@")
+        return lambda: run.history(metric).to_numpy()
+
+    def curves(self, metric: str, points: int, /) -> list[Any]:
+        runs = self.gt.runs(f"metrics.{metric} is not none")
+        return [curve.to_numpy() for curve in runs.histories(metric, points=points)]
 
     def read(self) -> Found:
         runs = json.loads(self._git("track", "ls", "--json"))  # which seals what the dead process left

@@ -6,6 +6,7 @@ So each verb stops at `limit_s` and says how far it came; who prints it scales, 
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import math
 import os
@@ -17,12 +18,13 @@ from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from . import Bulk, Ended, Live
 from .gitfloor import GitFloor, git_processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from . import Live, Subject
+    from . import Curved, Subject, Tabular
 
 # Multiples of the golden ratio, without their integer part, look like noise and are known beforehand.
 METRICS = {f"m{place}": (place + 1) * 0.6180339887498949 for place in range(10)}
@@ -244,6 +246,80 @@ def loop(subject: Subject, *, runs: int, limit_s: float) -> dict[str, Any]:
     return {"done": len(ends), "seconds": time.perf_counter() - began, "ends": ends}
 
 
+def crowd(subject: Bulk, *, runs: int) -> dict[str, Any]:
+    """Fills the store with runs of a random search, which all have ended: 20 params, 10 metrics, a point each."""
+    began = time.perf_counter()
+    chance = random.Random(runs)
+    subject.fill(searched(chance, number) for number in range(runs))
+    return {"done": runs, "seconds": time.perf_counter() - began}
+
+
+def searched(chance: random.Random, number: int) -> Ended:
+    """Returns one run of a random search, of the same shape as those of `many.py`."""
+    acc = chance.uniform(0.5, 0.99)
+    params = {"lr": 10 ** chance.uniform(-5, -1), "batch": chance.choice([16, 32, 64, 128]), "seed": number}
+    metrics = {"acc": acc, "loss": 1 - acc}
+    params |= {f"p{place}": chance.random() for place in range(len(PARAMS) - len(params))}
+    metrics |= {f"aux{place}": chance.gauss(place, 1) for place in range(len(METRICS) - len(metrics))}
+    return Ended(params, {name: [value] for name, value in metrics.items()})
+
+
+def sweep(subject: Subject, *, runs: int, calls: int) -> dict[str, Any]:
+    """Records runs of one long curve each."""
+
+    def body(live: Live) -> None:
+        log_curve(live, calls=calls, metrics=1, single=True)
+
+    if isinstance(subject, Bulk):
+        values = array("d")
+        (name,) = list(METRICS)[:1]
+        body(Live(lambda metrics, *, step: values.append(metrics[name])))
+        subject.fill(Ended({}, {name: values}) for _ in range(runs))
+    else:
+        for _ in range(runs):
+            subject.record({}, body)
+    return {}
+
+
+def frame(subject: Tabular, *, rounds: int, limit_s: float) -> dict[str, Any]:
+    """Times how long all runs take to be a data frame, in a process that has imported pandas."""
+    importlib.import_module("pandas")
+    laps: list[float] = []
+    shape = (0, 0)
+    stop = time.monotonic() + limit_s
+    while len(laps) < rounds and (not laps or time.monotonic() < stop):
+        began = time.perf_counter()
+        shape = subject.frame().shape
+        laps.append(time.perf_counter() - began)
+    return {"laps": laps, "rows": shape[0], "columns": shape[1]}
+
+
+def curve(subject: Curved, *, rounds: int, limit_s: float) -> dict[str, Any]:
+    """Times how long one long curve takes to be an array: found and read, and then read again."""
+    for name in subject.reading:
+        importlib.import_module(name)
+    laps: list[float] = []
+    stop = time.monotonic() + limit_s
+    began = time.perf_counter()
+    read = subject.curve(next(iter(METRICS)))
+    rows = len(read())
+    laps.append(time.perf_counter() - began)
+    while len(laps) < rounds and time.monotonic() < stop:
+        began = time.perf_counter()
+        rows = len(read())
+        laps.append(time.perf_counter() - began)
+    return {"laps": laps, "rows": rows, "peak_bytes": peak_bytes()}
+
+
+def curves(subject: Curved, *, points: int) -> dict[str, Any]:
+    """Times how long the curves of all runs take to be arrays."""
+    for name in subject.reading:
+        importlib.import_module(name)
+    began = time.perf_counter()
+    found = subject.curves(next(iter(METRICS)), points)
+    return {"seconds": time.perf_counter() - began, "rows": [len(one) for one in found], "peak_bytes": peak_bytes()}
+
+
 def kill(subject: Subject, *, ledger: str, pause_s: float, calls: int) -> dict[str, Any]:
     """Logs until it is killed, and notes outside of itself which call has returned."""
     handle = os.open(ledger, os.O_WRONLY)
@@ -284,6 +360,11 @@ VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "abandon": abandon,
     "finish": finish,
     "loop": loop,
+    "crowd": crowd,
+    "sweep": sweep,
+    "frame": frame,
+    "curve": curve,
+    "curves": curves,
     "kill": kill,
     "count": count,
 }
