@@ -102,6 +102,18 @@ def test_the_way_to_hide_runs_from_graphs_works(repo: GitRepo) -> None:
     assert "run " not in hidden
 
 
+def test_the_commands_of_the_page_on_curves_draw_what_it_says(repo: GitRepo) -> None:
+    page = "docs/how-to/plot-and-watch.md"
+    (sweep,) = _blocks(page, "python")
+    repo.python(sweep)
+    commands = "".join(_blocks(page, "sh"))
+    out = _shell(repo, commands)
+    assert out.count(" step\n") == 8
+    assert "params.lr=0.03 (n=3)" in out
+    assert "metrics.val/acc  by rank correlation" in out
+    assert len((repo.path / "curves.csv").read_text("utf-8").splitlines()) > 1000
+
+
 def test_the_commands_of_the_page_on_machines_without_git_work_there(repo: GitRepo) -> None:
     (commands,) = _blocks("docs/how-to/without-git.md", "sh")
     env = without_git(repo, "sh", "python", "git-track")

@@ -7,13 +7,12 @@ was drawn there, so whoever draws begins with what matters most."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Cell = tuple[str, int | None]  # a character, and whose it is
 
 
-@dataclass(frozen=True, slots=True)
-class Glyphs:
+class Glyphs(NamedTuple):
     """What a character can show: `wide` by `high` dots; `bits[y][x]` are added up and looked up in `table`."""
 
     wide: int

@@ -8,10 +8,9 @@ import math
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from itertools import compress
 from operator import le
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gittrack import downsample
 from gittrack.model import Column, History
@@ -19,8 +18,7 @@ from gittrack.model import Column, History
 BandKind = Literal["std", "minmax"]
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(NamedTuple):
     """Points of one line in the order of `xs`; NaN in `ys` is a gap.
 
     low, high: the edges of a band around it; None if it has none. runs: how many runs it is made of."""
@@ -91,7 +89,7 @@ def smooth(values: Sequence[float], weight: float) -> Sequence[float]:
 
 def smoothed(curve: Curve, weight: float) -> Curve:
     """Returns a curve with its values smoothed."""
-    return replace(curve, ys=smooth(curve.ys, weight)) if weight else curve
+    return curve._replace(ys=smooth(curve.ys, weight)) if weight else curve
 
 
 def drawable(curve: Curve, *, log_x: bool, log_y: bool) -> tuple[Curve, int, int]:
@@ -113,7 +111,7 @@ def drawable(curve: Curve, *, log_x: bool, log_y: bool) -> tuple[Curve, int, int
         below += first
         xs, ys = xs[first:], ys[first:]
         low, high = low and low[first:], high and high[first:]
-    return replace(curve, xs=xs, ys=ys, low=low, high=high), infinite, below
+    return curve._replace(xs=xs, ys=ys, low=low, high=high), infinite, below
 
 
 def thin(curve: Curve, points: int, *, log_x: bool = False) -> Curve:
@@ -124,7 +122,7 @@ def thin(curve: Curve, points: int, *, log_x: bool = False) -> Curve:
         return curve
     xs: Sequence[float] = [math.log(value) for value in curve.xs] if log_x else curve.xs
     kept = downsample.keep(xs, curve.ys, points=max(4, points))
-    return replace(curve, xs=[curve.xs[at] for at in kept], ys=[curve.ys[at] for at in kept])
+    return curve._replace(xs=[curve.xs[at] for at in kept], ys=[curve.ys[at] for at in kept])
 
 
 def band(curves: Sequence[Curve], label: str, *, kind: BandKind, points: int, log_x: bool = False) -> Curve:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gittrack.chart import curves as curving
 from gittrack.chart.curves import BandKind, Curve
@@ -15,8 +16,7 @@ from gittrack.terminal import printable
 MAX_GRID = 2000  # xs at which curves of unlike runs are averaged, where no other number is asked for
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What is asked for: see `git track plot -h`.
 
     points: at most so many a curve, None for all; group_of: the label of a run's group, None where there are none."""
@@ -32,8 +32,7 @@ class Plan:
     points: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(NamedTuple):
     """One pair of axes; `curves` has a place for every line of the legend, None where this chart has none of it."""
 
     title: str

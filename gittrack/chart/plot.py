@@ -6,19 +6,17 @@ curves has a letter, which stands on the curve and in the legend."""
 from __future__ import annotations
 
 import math
-import string
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gittrack.chart.canvas import BRAILLE, Canvas, Glyphs
 from gittrack.chart.curves import Curve
 from gittrack.chart.scale import Kind, Scale, Tick, scale_of, ticks
 from gittrack.output import cut, width_of
 
-MARKS = string.ascii_lowercase + string.ascii_uppercase
+MARKS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LEAST_WIDTH = 16
 MARKED = 8  # of more curves than these each has a letter at its end only
 # Blue, vermilion, green, orange, purple, sky blue, yellow, grey: after Okabe and Ito ("Color Universal Design", 2002),
@@ -28,8 +26,7 @@ Ink = int | Literal["plain", "dim", "bold"]  # the number of a curve, or what is
 Row = list[tuple[str, Ink]]
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """How a chart is drawn: `width` columns and `height` lines with title and axes, all of them at least a few.
 
     x_kind: `span` if xs are seconds."""
@@ -93,8 +90,7 @@ def _title(title: str, about: str, width: int) -> Row:
     return [(title, "bold"), ("  " + about, "dim")] if about and width_of(about) <= room else [(title, "bold")]
 
 
-@dataclass(frozen=True, slots=True)
-class _AxisGlyphs:
+class _AxisGlyphs(NamedTuple):
     up: str
     tick_up: str
     corner: str
@@ -256,8 +252,7 @@ def beside(charts: Sequence[Sequence[Row]], widths: Sequence[int], *, gap: int =
     return rows
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A line of a legend: whose it is, and a number beside it."""
 
     number: int

@@ -6,8 +6,7 @@ of each of them in the few columns it has."""
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal["number", "span"]
 Tick = tuple[float, str]
@@ -16,8 +15,7 @@ _STEPS_OF_TIME = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200,
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(NamedTuple):
     """An axis from `low` to `high`; `log`: equal factors are equal distances. `low` is less than `high`.
 
     kind: `span` if values are seconds, to be written as `1h 30m`."""

@@ -63,15 +63,13 @@ def test_a_plot_is_of_the_newest_run_that_has_the_metric(sweep: GitRepo) -> None
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
-def test_runs_are_named_as_anywhere_behind_the_metrics_or_by_an_option(sweep: GitRepo) -> None:
+def test_runs_are_named_behind_the_metrics_or_by_an_option_or_chosen_by_a_condition(sweep: GitRepo) -> None:
     assert labels(drawn(sweep, "loss", "run-0", "run-2")[0]) == ["run-0", "run-2"]
     assert labels(drawn(sweep, "run-2", "loss")[0]) == ["run-2"]
     assert set(labels(drawn(sweep, "loss", "--runs", "group:sweep-1")[0])) == {f"run-{at}" for at in range(4)}
     assert labels(drawn(sweep, "loss", "--runs", "tag:short", "run-1")[0]) == ["run-1", "run-3"]
     assert labels(drawn(sweep, "loss", "-n", "2")[0]) == ["run-3", "run-2"]
 
-
-def test_runs_are_chosen_by_a_condition(sweep: GitRepo) -> None:
     assert labels(drawn(sweep, "loss", "--where", "params.lr < 0.05")[0]) == ["run-3", "run-1"]
     assert labels(drawn(sweep, "loss", "--runs", "group:sweep-1", "--where", "metrics.loss < 1")[0]) == ["run-0"]
     code, _, err = attempt(sweep, "plot", "loss", "--where", "params.lr > 9")
@@ -97,14 +95,12 @@ def test_the_legend_has_the_letters_that_stand_on_the_curves(sweep: GitRepo) -> 
     assert all(any(mark in line for line in text[1:-3]) for mark in "abcd")
 
 
-def test_time_counts_from_the_beginning_of_the_run(sweep: GitRepo) -> None:
+def test_steps_seconds_since_the_beginning_or_a_metric_stand_across(sweep: GitRepo) -> None:
     (chart,) = drawn(sweep, "loss", "run-0", "--x", "time")
     xs = chart["curves"][0]["x"]
     assert 0 <= xs[0] <= xs[-1] < 60
     assert xs == sorted(xs)
 
-
-def test_a_metric_can_stand_across(sweep: GitRepo) -> None:
     (chart,) = drawn(sweep, "loss", "run-0", "--x", "val/acc", "--points", "0")
     assert chart["curves"][0]["x"] == [step / 20 for step in range(20)]
 
@@ -119,7 +115,7 @@ def test_smoothing_is_done_before_thinning_and_is_said_in_the_title(sweep: GitRe
     assert title == "loss  smoothed 0.5, log scale"
 
 
-def test_a_group_by_draws_a_mean_and_a_band_for_each_value(sweep: GitRepo) -> None:
+def test_a_mean_and_a_band_are_drawn_for_each_value_or_over_all_runs(sweep: GitRepo) -> None:
     options = ("loss", "--runs", "group:sweep-1", "--group-by", "params.lr", "--points", "0")
     (chart,) = drawn(sweep, *options)
     assert labels(chart) == ["params.lr=0.01 (n=2)", "params.lr=0.1 (n=2)"]
@@ -131,8 +127,6 @@ def test_a_group_by_draws_a_mean_and_a_band_for_each_value(sweep: GitRepo) -> No
     (spread,) = drawn(sweep, *options, "--band=minmax")
     assert (spread["curves"][1]["low"][0], spread["curves"][1]["high"][0]) == (1, 3)
 
-
-def test_a_bare_band_is_the_standard_deviation_over_all_runs(sweep: GitRepo) -> None:
     (chart,) = drawn(sweep, "loss", "--band", "--runs", "group:sweep-1")
     assert labels(chart) == ["mean (n=4)"]
     assert chart["curves"][0]["y"][0] == pytest.approx(2.5)
