@@ -21,7 +21,7 @@ from gittrack.version import VERSION
 GROUPS: dict[str, tuple[str, ...]] = {
     "set up": ("doctor", "demo"),
     "record": ("run", "start", "add", "finish"),
-    "look": ("status", "ls", "log", "show", "diff", "sql"),
+    "look": ("status", "ls", "log", "show", "diff", "plot", "watch", "sql"),
     "curate": ("tag", "edit", "rm"),
     "reproduce": ("checkout",),
     "share": ("fetch", "pull", "push", "import"),

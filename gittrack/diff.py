@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,28 @@ class Row:
     goal: Goal | None = None
     best: int | None = None
 
+    @property
+    def worst(self) -> int | None:
+        """The place of the one run that is worst by the goal, of three or more; NaN is worse than any number."""
+        numbers = [(value, at) for at, value in enumerate(self.values) if value is not None]
+        if self.goal is None or len(numbers) < 3:
+            return None
+        chosen = min if self.goal == "max" else max
+        bad = [at for value, at in numbers if value != value]
+        bad = bad or [at for value, at in numbers if value == chosen(number for number, _ in numbers)]
+        return bad[0] if len(bad) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How a number went from one run to another: by how much, by how many percent where that means something.
+
+    `better` says whether it went towards the goal; None without a goal."""
+
+    by: float
+    percent: float | None
+    better: bool | None
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -32,20 +55,27 @@ class Difference:
     artifacts: tuple[Row, ...]
     same_params: int = 0
     same_metrics: int = 0
+    same_environment: int = 0
+    same_artifacts: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.params or self.metrics or self.code or self.environment or self.artifacts)
 
 
-def rows(each: Sequence[Mapping[str, Any]]) -> tuple[tuple[Row, ...], int]:
-    """Returns a row for each name whose value differs between the mappings, and how many do not."""
-    names = sorted({name for one in each for name in one})
-    made = [Row(name, tuple(one.get(name) for one in each)) for name in names]
+def rows(each: Sequence[Mapping[str, Any] | None]) -> tuple[tuple[Row, ...], int]:
+    """Returns a row for each name whose value differs between the mappings, and how many do not.
+
+    A mapping that is None is not known, and differs from none."""
+    known = [one for one in each if one is not None]
+    names = sorted({name for one in known for name in one})
     # A value of None is another thing than no value.
-    differing = tuple(
-        row for row in made if not (_all_same(row.values) and _all_same([row.name in one for one in each]))
-    )
-    return differing, len(made) - len(differing)
+    differing = [
+        name
+        for name in names
+        if not (_all_same([one.get(name) for one in known]) and _all_same([name in one for one in known]))
+    ]
+    made = (Row(name, tuple(None if one is None else one.get(name) for one in each)) for name in differing)
+    return tuple(made), len(names) - len(differing)
 
 
 def _all_same(values: Sequence[Any]) -> bool:
@@ -65,6 +95,7 @@ def metric_rows(runs: Sequence[Run]) -> tuple[tuple[Row, ...], int]:
         )
         if not _all_same(values):
             found.append(Row(name, values, goal, _best(values, goal)))
+    found.sort(key=lambda row: row.goal is None)  # what somebody aims for comes first
     return tuple(found), len(names) - len(found)
 
 
@@ -75,6 +106,18 @@ def _best(values: Sequence[float | None], goal: Goal | None) -> int | None:
     chosen = (max if goal == "max" else min)(value for value, _ in numbers)
     holders = [at for value, at in numbers if value == chosen]
     return holders[0] if len(holders) == 1 else None
+
+
+def change(row: Row) -> Change | None:
+    """Returns how a number went from the first run to the last; None where one of the two is no finite number.
+
+    A percentage means something where both numbers have one sign."""
+    old, new = row.values[0], row.values[-1]
+    if not all(type(value) in (int, float) and math.isfinite(value) for value in (old, new)):
+        return None
+    by = new - old
+    better = None if row.goal is None else (by > 0) == (row.goal == "max")
+    return Change(by, 100 * by / abs(old) if old * new > 0 else None, better)
 
 
 def code_rows(runs: Sequence[Run]) -> tuple[Row, ...]:
@@ -91,17 +134,26 @@ def code_rows(runs: Sequence[Run]) -> tuple[Row, ...]:
 
 
 def compare(
-    runs: Sequence[Run], *, environments: Sequence[Mapping[str, Any]], artifacts: Sequence[Mapping[str, str]]
+    runs: Sequence[Run],
+    *,
+    environments: Sequence[Mapping[str, Any] | None],
+    artifacts: Sequence[Mapping[str, str] | None],
 ) -> Difference:
-    """Returns what differs between runs; environments are flat, artifacts map a path to its digest."""
+    """Returns what differs between runs; environments are flat, artifacts map a path to its digest.
+
+    Those of a run that is still recorded are not known yet: None."""
     params, same_params = rows([run.flat_params for run in runs])
     metrics, same_metrics = metric_rows(runs)
+    environment, same_environment = rows(environments)
+    files, same_artifacts = rows(artifacts)
     return Difference(
         params=params,
         metrics=metrics,
         code=code_rows(runs),
-        environment=rows(environments)[0],
-        artifacts=rows(artifacts)[0],
+        environment=environment,
+        artifacts=files,
         same_params=same_params,
         same_metrics=same_metrics,
+        same_environment=same_environment,
+        same_artifacts=same_artifacts,
     )

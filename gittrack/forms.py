@@ -9,13 +9,16 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gittrack import output
 from gittrack.errors import UsageError
 from gittrack.model import Metric, Run
 from gittrack.query.fields import field_of
 from gittrack.terminal import printable, printable_json
+
+if TYPE_CHECKING:
+    from gittrack.grouping import Grouped
 
 _ATOM = re.compile(r"%(?:\(([^)]*)\)|([0-9a-fA-F]{2})|(%))")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -108,6 +111,38 @@ def wide_rows(runs: Sequence[Run]) -> tuple[list[str], list[list[Any]]]:
         head += [flat.get(name) for name in params]
         head += [run.metrics[name].last if name in run.metrics else None for name in metrics]
         rows.append(head)
+    return heads, rows
+
+
+def group_objects(grouped: Grouped) -> list[dict[str, Any]]:
+    """Returns groups as `ls --group-by --json` lists them; an aggregate that has no value is null."""
+    from gittrack.grouping import AGGREGATES  # noqa: PLC0415 - only for groups
+
+    return [
+        {
+            "group": dict(zip(grouped.by, group.key, strict=True)),
+            "count": len(group.runs),
+            "runs": [run.id for run in group.runs],
+            "values": {
+                measure.name: {"goal": measure.goal, "count": len(values)}
+                | {word: AGGREGATES[word](values) for word in grouped.agg}
+                for measure, values in zip(grouped.measures, group.values, strict=True)
+            },
+        }
+        for group in grouped.groups
+    ]
+
+
+def group_rows(grouped: Grouped) -> tuple[list[str], list[list[Any]]]:
+    """Returns heads and rows of a table of groups: what they share, how many runs, and `mean(metrics.x.last)`."""
+    from gittrack.grouping import AGGREGATES  # noqa: PLC0415 - only for groups
+
+    heads = [*grouped.by, "runs"]
+    heads += [f"{word}({measure.name})" for measure in grouped.measures for word in grouped.agg]
+    rows = [
+        [*group.key, len(group.runs), *(AGGREGATES[word](values) for values in group.values for word in grouped.agg)]
+        for group in grouped.groups
+    ]
     return heads, rows
 
 

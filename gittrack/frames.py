@@ -51,7 +51,9 @@ def guessed(name: str, values: Sequence[Any]) -> Series:
         return Series(name, "flag", values)
     if types == {int} and all(value is None or value in _INT64 for value in values):
         return Series(name, "integer", values)
-    if float in types and types <= {int, float}:
+    if types == {float}:
+        return Series(name, "number", values)
+    if types == {int, float}:
         return Series(name, "number", [None if value is None else _double(value) for value in values])
     return Series(name, "any", values)
 
@@ -191,7 +193,7 @@ def _pandas(pandas: Any, column: Series, length: int) -> Any:
         types: Mapping[str, tuple[Any, str]] = {"integer": ("int64", "Int64"), "flag": ("bool", "boolean")}
         return pandas.array(column.values, dtype=types[column.kind][missing])
     if column.kind == "number":
-        return numpy.array([math.nan if value is None else value for value in column.values], dtype=float)
+        return numpy.array(column.values, dtype=float)  # None becomes NaN
     if column.kind == "text":
         return pandas.Series(list(_texts(column.values)), dtype=None if length else "object")
     held = numpy.empty(length, dtype=object)

@@ -95,6 +95,11 @@ class Code:
         """The commit whose tree is the code, uncommitted changes included."""
         return self.snapshot or self.commit
 
+    @property
+    def brief(self) -> str:
+        """The commit as `1a2b3c4`, with `*` if there were uncommitted changes."""
+        return (self.commit or "")[:7] + ("*" if self.dirty else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Artifact:

@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Self, TextIO
 
 from gittrack.terminal import printable
 
 RED, GREEN, YELLOW, CYAN, DIM, BOLD = "31", "32", "33", "36", "2", "1"
+BATCH = 500  # lines that are written at once
 STATUS_COLOURS = {"running": CYAN, "finished": GREEN, "failed": RED, "crashed": RED, "interrupted": YELLOW}
 
 
@@ -27,11 +29,17 @@ class Screen:
         self.quiet = quiet
         self.terminal = _is_terminal(self.stream)
         self.colour = wants_colour(colour, terminal=self.terminal)
+        self.braille = shows_braille(self.stream)
 
     @property
     def width(self) -> int | None:
         """The columns of the terminal, or None where there is none and nothing is cut."""
         return terminal_size()[0] if self.terminal else None
+
+    @property
+    def unicode(self) -> bool:
+        """Whether arrows and the like reach the reader as such."""
+        return (getattr(self.stream, "encoding", None) or "").lower().replace("-", "").startswith("utf")
 
     def paint(self, text: str, *codes: str) -> str:
         """Returns `text` in a colour, where colour is wanted."""
@@ -42,24 +50,34 @@ class Screen:
         text = lines if isinstance(lines, str) else "\n".join(lines)
         self.stream.write(text + "\n")
 
-    def page(self, lines: Sequence[str], pager: str | None) -> None:
-        """Prints lines through git's pager if they do not fit the terminal."""
-        rows = terminal_size()[1]
-        if not self.terminal or not pager or pager == "cat" or len(lines) < rows:
-            self.print(lines)
+    def page(self, lines: Iterable[str], pager: str | None) -> None:
+        """Prints lines through git's pager if they do not fit the terminal; the first ones are not kept waiting."""
+        flow = iter(lines)
+        if not self.terminal or not pager or pager == "cat":
+            while some := list(islice(flow, BATCH)):
+                self.print(some)
             return
-        import subprocess  # noqa: PLC0415 - only for the pager
+        rows = terminal_size()[1]
+        first = list(islice(flow, rows))
+        if len(first) < rows:
+            self.print(first)
+            return
+        import signal  # noqa: PLC0415 - only for the pager
+        import subprocess  # noqa: PLC0415 - as above
 
+        self.stream.flush()
         env = {**os.environ, "LESS": os.environ.get("LESS", "FRX"), "LV": os.environ.get("LV", "-c")}
         with (
             subprocess.Popen(
                 ["sh", "-c", pager], stdin=subprocess.PIPE, env=env, text=True, errors="replace"
             ) as process,
-            contextlib.suppress(OSError),
+            contextlib.suppress(OSError),  # who has seen enough ends the pager, and that ends us
         ):
-            if process.stdin:
-                process.stdin.write("\n".join(lines) + "\n")
-                process.stdin.close()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pager, as it is beside git
+            while process.stdin and first:
+                process.stdin.write("\n".join(first) + "\n")
+                process.stdin.flush()
+                first = list(islice(flow, BATCH))
 
 
 def terminal_size() -> tuple[int, int]:
@@ -74,6 +92,15 @@ def _is_terminal(stream: TextIO) -> bool:
         return stream.isatty()
     except (ValueError, AttributeError):
         return False
+
+
+def shows_braille(stream: TextIO) -> bool:
+    """Tells whether a stream can show braille and block characters: not in ASCII, nor on the console of Linux."""
+    try:
+        "\u28ff\u2588\u2502".encode(getattr(stream, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return os.environ.get("TERM") != "linux" or not _is_terminal(stream)
 
 
 def wants_colour(choice: str, *, terminal: bool) -> bool:
@@ -151,6 +178,24 @@ def number(value: Any) -> str:
     if isinstance(value, list | tuple | dict):
         return printable(_compact(value))
     return printable(str(value))
+
+
+def places(values: Iterable[Any]) -> int | None:
+    """Returns how many decimals a column of numbers needs for six digits of its largest; None where they vary too much.
+
+    So that the points of a column stand in line: what lies four orders below the largest would lose its digits."""
+    sizes = [abs(value) for value in values if isinstance(value, int | float) and value and abs(value) < 1e300]
+    if not sizes or min(sizes) < 1e-4 or max(sizes) >= 1e6 or max(sizes) > 1e4 * min(sizes):
+        return None
+    whole = len(str(int(max(sizes)))) if max(sizes) >= 1 else 0
+    return max(len(f"{size:.{6 - whole}f}".rstrip("0").partition(".")[2]) for size in sizes)
+
+
+def fixed(value: Any, decimals: int | None) -> str:
+    """Returns a number with so many decimals; without them, or what has none, as `number` does."""
+    if decimals is None or not isinstance(value, int | float) or not abs(value) < 1e300:
+        return number(value)
+    return f"{value:.{decimals}f}"
 
 
 def _compact(value: Any) -> str:
@@ -238,7 +283,10 @@ def width_of(text: str) -> int:
         return len(text)
     import unicodedata  # noqa: PLC0415 - only for names that need it
 
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(
+        0 if unicodedata.category(c) in ("Mn", "Me") else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
 
 
 def cut(text: str, width: int) -> str:

@@ -123,15 +123,24 @@ class Porcelain(ABC):
         raw = self.ask("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new)
         return tuple(path for path in raw.decode("utf-8", "replace").split("\0") if path)
 
-    def diffstat(self, old: Oid, new: Oid) -> str | None:
-        """Returns a summary of what differs between two commits, or None if one of them is not here."""
-        done = self.run("diff", "--stat=100", "--no-ext-diff", "--no-textconv", "--no-color", old, new)
+    def diffstat(self, old: Oid, new: Oid, paths: Sequence[str] = ()) -> str | None:
+        """Returns a summary of what differs between two commits, or None if one of them is not here.
+
+        paths: pathspecs below the current folder, as git takes them; by default everything."""
+        words = ("--stat=100", "--no-ext-diff", "--no-textconv", "--no-color", old, new, *_behind(paths))
+        done = self.run("diff", *words, cwd=Path.cwd() if paths else None)
         return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
 
-    def diff(self, old: Oid, new: Oid, *, colour: bool) -> str:
-        """Returns what differs between two commits, as a patch."""
+    def diff(self, old: Oid, new: Oid, *, colour: bool, paths: Sequence[str] = ()) -> str:
+        """Returns what differs between two commits, as a patch; `paths` as those of `diffstat`."""
         choice = "--color=always" if colour else "--no-color"
-        return self.ask("diff", choice, "--no-ext-diff", "--no-textconv", old, new).decode("utf-8", "replace")
+        words = (choice, "--no-ext-diff", "--no-textconv", old, new, *_behind(paths))
+        return self.ask("diff", *words, cwd=Path.cwd() if paths else None).decode("utf-8", "replace")
+
+
+def _behind(paths: Sequence[str]) -> tuple[str, ...]:
+    """Returns paths so that none is taken for an option or a commit."""
+    return ("--", *paths) if paths else ()
 
 
 def decode_status(raw: bytes) -> Status:

@@ -17,7 +17,7 @@ from gittrack.curves import Axis, Curves
 from gittrack.errors import GittrackError, NoMetric, UsageError
 from gittrack.frames import Frame, Series, guessed, milliseconds
 from gittrack.index import live
-from gittrack.index.listing import Index
+from gittrack.index.listing import NEWEST_FIRST, Index
 from gittrack.model import Run
 from gittrack.query import fields, naming
 from gittrack.recorded import RecordedRun, chosen, curves
@@ -160,8 +160,7 @@ def get(text: str, *, path: str | Path | None = None) -> RecordedRun:
 
     path: a folder in the repository, by default the current one. Raises NotFound, or Ambiguous with the candidates."""
     place = _open(path)
-    _catch_up(place)
-    book = Index(place.git, deleted=True)
+    book = _caught_up(place, deleted=True)
     try:
         named = naming.find(text, book, commit=place.git.resolve)
     finally:
@@ -183,40 +182,29 @@ def _parsed(where: str, place: Repo) -> Condition:
 
 
 def _select(asked: _Asked) -> tuple[Sequence[Run], tuple[GittrackError, ...]]:
-    """Returns the runs that are meant, in order, and what could not be read.
-
-    All of the listing goes through here, so that what filters and sorts has one place to stand in."""
-    _catch_up(asked.place)
-    book = Index(asked.place.git, deleted=asked.deleted)
+    """Returns the runs that are meant, in order, and what could not be read."""
+    book = _caught_up(asked.place, deleted=asked.deleted)
     try:
-        as_they_are = asked.where is None and asked.sort is None
-        found, damaged = book.select(limit=asked.limit if as_they_are else None), tuple(book.damaged)
+        return book.select(asked.where, order=(asked.sort or NEWEST_FIRST,), limit=asked.limit), tuple(book.damaged)
     finally:
         book.close()
-    if asked.where is not None:
-        from gittrack.query import evaluate  # noqa: PLC0415 - only for a query
-
-        found = [run for run in found if evaluate.matches(asked.where, run)]
-    if asked.sort is not None:
-        found.sort(key=fields.sort_key(asked.sort))
-    return found[: asked.limit], damaged
 
 
-def _catch_up(place: Repo) -> None:
+def _caught_up(place: Repo, *, deleted: bool) -> Index:
     """Commits what dead processes left and takes in what fetches brought, as each command does; where it may write."""
     with contextlib.suppress(GittrackError, OSError):
         if live.has_any(place.git):
             from gittrack import seal  # noqa: PLC0415 - only where something is recorded
 
             seal.recover(place.git, now=time.time(), sign=place.sign)
-    with contextlib.suppress(GittrackError, OSError):
-        book = Index(place.git)
-        behind = book.apart
-        book.close()
-        if behind:
-            from gittrack import sync  # noqa: PLC0415 - only after a fetch
+    book = Index(place.git, deleted=deleted)
+    if book.apart:
+        from gittrack import sync  # noqa: PLC0415 - only after a fetch
 
+        with contextlib.suppress(GittrackError, OSError):
             sync.integrate(place.git)
+            book.refresh()
+    return book
 
 
 def _chosen_of(metrics: Sequence[str], run: Run) -> list[str]:

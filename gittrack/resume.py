@@ -10,7 +10,6 @@ from typing import Any
 
 from gittrack import seal, store
 from gittrack.errors import NotFound
-from gittrack.index.listing import Index
 from gittrack.model import Run
 from gittrack.query import naming
 from gittrack.refname import RunId, is_run_id, run_id_for
@@ -28,6 +27,8 @@ def find_earlier(
     this job, if there is one."""
     if resume in (None, False, "never", ""):
         return None
+    from gittrack.index.listing import Index  # noqa: PLC0415 - recording needs no SQLite, and most runs resume nothing
+
     seal.recover(place.git, now=time.time(), sign=place.sign)
     runs = [run for run in Index(place.git).runs() if run.status != "running"]
     if identifier:

@@ -32,6 +32,8 @@ KEYS: dict[str, tuple[str, str]] = {
         "seconds without a sign of life before a remote is given up, and at most 10 to connect; 0: never",
     ),
     "redact": ("true", "whether secrets are replaced by `***` before they are recorded: `true` or `false`"),
+    "columns": ("", "the columns of `ls`, as `--columns` has them; by default those that tell runs apart"),
+    "sort": ("-created", "what `ls` sorts by, as `--sort` has it"),
     "snapshotLimit": ("10M", "the largest untracked file that goes into a snapshot"),
     "snapshotInclude": ("", "ignored files that go into a snapshot all the same: patterns as git's pathspecs"),
 }

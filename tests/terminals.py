@@ -40,6 +40,7 @@ def on_a_terminal(
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
+        env=dict(os.environ),  # readline, which pytest imports, sets COLUMNS and LINES behind Python's back
     )
     os.close(theirs)
     output, waiting, at = b"", [(when, keys), *more], 0

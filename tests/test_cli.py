@@ -28,6 +28,7 @@ ARGUMENTS = {
     "checkout": ("x",),
     "sql": ("select 1",),
     "import": ("--adopt",),
+    "plot": ("loss",),
 }
 
 

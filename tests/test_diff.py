@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gittrack import diff
-from gittrack.diff import Row
+from gittrack.diff import Change, Row
 from gittrack.model import Code, Goal, Metric, Run
 from gittrack.refname import Oid, RunId
 from tests.strategies import mappings
@@ -42,10 +42,13 @@ def made(**facts: Any) -> Run:
         ([{"a": 1}, {"a": 1}, {"a": 2}], [Row("a", (1, 1, 2))], 0),
         ([{"a": 1}], [], 1),
         ([{}, {}], [], 0),
+        ([{"a": 1}, None, {"a": 2}], [Row("a", (1, None, 2))], 0),
+        ([{"a": 1}, None], [], 1),
+        ([None, None], [], 0),
     ],
 )
 def test_a_row_is_a_name_whose_value_is_not_everywhere_the_same(
-    each: list[dict[str, Any]], rows: list[Row], same: int
+    each: list[dict[str, Any] | None], rows: list[Row], same: int
 ) -> None:
     assert diff.rows(each) == (tuple(rows), same)
 
@@ -79,6 +82,49 @@ def test_a_metric_is_compared_by_its_goal_and_the_one_best_is_marked(metrics: li
     assert same == 1
 
 
+def test_metrics_with_a_goal_come_first() -> None:
+    runs = [made(metrics={"a": metric(at), "b": metric(at, at, at, "max"), "c": metric(at)}) for at in (1, 2)]
+
+    assert [row.name for row in diff.metric_rows(runs)[0]] == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("row", "worst"),
+    [
+        (Row("m", (1, 2, 3), "max"), 0),
+        (Row("m", (1, 2, 3), "min"), 2),
+        (Row("m", (1, 2, 3)), None),
+        (Row("m", (1, 2), "max"), None),
+        (Row("m", (1, 1, 3), "max"), None),
+        (Row("m", (None, 1, 2, 3), "max"), 1),
+        (Row("m", (1, math.nan, 3), "max"), 1),
+        (Row("m", (math.nan, math.nan, 3), "max"), None),
+    ],
+)
+def test_of_many_the_one_worst_is_known(row: Row, worst: int | None) -> None:
+    assert row.worst == worst
+
+
+@pytest.mark.parametrize(
+    ("row", "change"),
+    [
+        (Row("m", (2, 3), "max"), Change(1, 50, better=True)),
+        (Row("m", (2, 3), "min"), Change(1, 50, better=False)),
+        (Row("m", (-2.0, -3.0), "max"), Change(-1, -50, better=False)),
+        (Row("m", (2, 1)), Change(-1, -50, None)),
+        (Row("m", (-1, 1)), Change(2, None, None)),
+        (Row("m", (0, 1)), Change(1, None, None)),
+        (Row("m", (1, math.inf)), None),
+        (Row("m", (1, math.nan), "max"), None),
+        (Row("m", (1, None)), None),
+        (Row("m", (True, False)), None),
+        (Row("m", ("a", "b")), None),
+    ],
+)
+def test_a_change_is_counted_where_both_are_numbers(row: Row, change: Change | None) -> None:
+    assert diff.change(row) == change
+
+
 def test_nan_is_the_same_as_nan() -> None:
     assert diff.metric_rows([made(metrics={"m": metric(math.nan)})] * 2) == ((), 1)
 
@@ -105,7 +151,9 @@ def test_everything_is_compared_at_once() -> None:
         made(params={"opt": {"lr": 0.1, "name": "adam"}}, metrics={"loss": metric(1)}),
         made(params={"opt": {"lr": 0.2, "name": "adam"}}, metrics={"loss": metric(1), "acc": metric(2)}),
     ]
-    found = diff.compare(runs, environments=[{"python": "3.11"}, {"python": "3.12"}], artifacts=[{}, {"a": "0"}])
+    found = diff.compare(
+        runs, environments=[{"python": "3.11", "cpu": 2}, {"python": "3.12", "cpu": 2}], artifacts=[{}, {"a": "0"}]
+    )
     assert found == diff.Difference(
         params=(Row("opt.lr", (0.1, 0.2)),),
         metrics=(Row("acc", (None, 2)),),
@@ -114,6 +162,7 @@ def test_everything_is_compared_at_once() -> None:
         artifacts=(Row("a", (None, "0")),),
         same_params=1,
         same_metrics=1,
+        same_environment=1,
     )
     assert found
 

@@ -13,7 +13,9 @@ import gittrack
 from gittrack import forms, reading
 from gittrack.cli import GROUPS
 from gittrack.curves import Curves
+from gittrack.errors import Misread
 from gittrack.model import Metric, Run
+from gittrack.query import fields, language
 from gittrack.reading import Runs
 from gittrack.recorded import RecordedRun
 from gittrack.refname import RunId
@@ -22,6 +24,7 @@ from tests import gitcmd
 from tests.gitcmd import GitRepo
 from tests.nogit import without_git
 from tests.recording import make
+from tests.runs import ask, record
 
 ROOT = Path(__file__).parent.parent
 
@@ -107,6 +110,42 @@ def test_the_commands_of_the_page_on_machines_without_git_work_there(repo: GitRe
     assert "git is not on PATH" in done.stdout
 
 
+def test_the_commands_of_the_page_on_comparing_runs_work(repo: GitRepo) -> None:
+    looks, columns, groups, differences, gate = _blocks("docs/how-to/compare-runs.md", "sh")
+    metric = {"val/acc": [0.9], "loss": [0.5]}
+    specs = [{"params": {"lr": at, "opt": "adam"}, "tags": ["paper"], "metrics": metric} for at in range(5)]
+    before = {"name": "before", "tags": ["baseline"], "metrics": metric, "goals": {"val/acc": "max"}}
+    record(repo, *specs, before, {"name": "after", "metrics": {"val/acc": [0.8]}})
+
+    assert _shell(repo, looks).count("NAME") == 2
+    assert "metrics.val/acc.best" in _shell(repo, columns)
+    assert "params.lr,runs,mean(metrics.val/acc.last)" in _shell(repo, groups)
+    assert "-0.1 (-11%) worse" in _shell(repo, differences)
+    (repo.path / "train.py").write_text("import gittrack as gt\ngt.init()\ngt.log({'val/acc': 0.897})\n", "utf-8")
+    done = gitcmd.run(["sh", "-e", "-c", gate], cwd=repo.path, check=False)
+    assert done.returncode == 1, done.stderr
+    assert re.search(
+        r"^worse: val/acc is 0.897 in \S+ and was 0.9 in before: down by 0.003; 0.002 is", done.stdout, re.MULTILINE
+    )
+    done = gitcmd.run(["sh", "-e", "-c", gate.replace("0.002", "1%")], cwd=repo.path, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_schema_of_diff_has_exactly_the_keys_that_are_printed(repo: GitRepo) -> None:
+    schema = json.loads((ROOT / "docs/reference/diff.schema.json").read_text("utf-8"))["properties"]
+    one = {"metrics": {"acc": [1]}, "files": {"a.txt": "x"}}
+    record(repo, one, {"metrics": {"acc": [2]}, "params": {"lr": 1}, "files": {"a.txt": "y"}})
+
+    printed = json.loads(ask(repo, "diff", "--json", "--metric", "acc"))
+
+    assert set(schema) == set(printed)
+    assert set(schema["same"]["properties"]) == set(printed["same"])
+    assert set(schema["verdicts"]["items"]["properties"]) == set(printed["verdicts"][0])
+    assert set(printed["artifacts"][0]) == {"name", "values", "goal", "best", "sizes"}
+    page = (ROOT / "docs/reference/json.md").read_text("utf-8")
+    assert all(f"`{key}`" in page for key in (*printed, *printed["verdicts"][0]))
+
+
 def test_everything_the_wandb_page_names_is_there() -> None:
     text = (ROOT / "docs/how-to/from-wandb.md").read_text("utf-8").partition("Not there yet")[0]
     for name in set(re.findall(r"`(?:with )?wandb\.(\w+)", text)) - {"config", "summary", "run"}:
@@ -125,6 +164,23 @@ def test_the_json_schema_has_exactly_the_keys_that_are_printed() -> None:
     assert all(f"`{key}`" in page for key in printed)
 
 
+def test_the_page_of_the_query_language_is_right_about_queries_fields_and_errors() -> None:
+    text = (ROOT / "docs/reference/query.md").read_text("utf-8")
+    rows = re.findall(r"^\| [^|`]+ \| (`.+`(?:, or `.+`)?) \|$", text.partition("## Fields")[0], re.MULTILINE)
+    queries = [query for row in rows for query in re.findall(r"`([^`]+)`", row)]
+    assert len(queries) >= 15
+    for query in queries:
+        language.parse(query, date=lambda _: 0.0)
+    table = text.partition("## Fields")[2].partition("## Values")[0]
+    named = set(re.findall(r"`([^`]+)`", table))
+    assert set(fields.RUN_FIELDS) <= named
+    assert {f".{name}" for name in fields.STATISTICS} <= named
+    error = text.rpartition("```\nerror")[2].partition("```")[0]
+    with pytest.raises(Misread) as found:
+        language.parse('status == "finished" and metric.loss < 0.1')
+    assert "\n".join(found.value.lines()) == "error" + error.rstrip("\n")
+
+
 def test_every_command_has_a_man_page() -> None:
     pages = {path.stem for path in (ROOT / "docs/man").glob("*.1")}
     assert pages == {"git-track", *(f"git-track-{name}" for names in GROUPS.values() for name in names)}
@@ -134,4 +190,4 @@ def test_the_layers_name_every_module_of_the_package() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
     layers = {name.strip() for layer in contracts[0]["layers"] for name in layer.split("|")}
     modules = {path.stem for path in (ROOT / "gittrack").glob("*.py")} - {"__init__", "__main__"}
-    assert modules | {"codec", "commands", "index", "libgit", "query"} == layers
+    assert modules | {"chart", "codec", "commands", "index", "libgit", "query"} == layers

@@ -346,7 +346,10 @@ def test_an_unknown_argument_is_said_once_and_left_out(repo: GitRepo) -> None:
 def test_logging_without_a_run_says_what_to_do(repo: GitRepo) -> None:
     done = repo.python("import gittrack as gt\nassert gt.run is None\ngt.log({'a': 1})", check=False)
     assert done.returncode == 1
-    assert "no run is being recorded" in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-2:] == [
+        "gittrack.errors.UsageError: no run is being recorded",
+        "hint: call gittrack.init() first",
+    ]
 
 
 def test_refusing_a_dirty_tree_is_an_error_before_anything_is_recorded(repo: GitRepo) -> None:
@@ -354,7 +357,10 @@ def test_refusing_a_dirty_tree_is_an_error_before_anything_is_recorded(repo: Git
     (repo.path / "train.py").write_text("changed\n", encoding="utf-8")
     done = repo.python(MINIMAL, check=False)
     assert done.returncode == 1
-    assert "uncommitted changes" in done.stderr.splitlines()[-1]
+    *_, error, cause, hint = done.stderr.splitlines()
+    assert "uncommitted changes" in error
+    assert cause == "cause: track.dirty is 'refuse'"
+    assert hint.startswith("hint: commit them, ")
     assert repo.track("ls", "--json").stdout.strip() == "[]"
 
 

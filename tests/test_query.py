@@ -140,6 +140,29 @@ def test_sets_are_named_by_tag_and_group() -> None:
     assert naming.find_all("group:g", RUNS, commit=COMMITS.get) == [MIDDLE, OLDER]
 
 
+@pytest.mark.parametrize(
+    ("text", "runs"),
+    [
+        ("@{-2}..@", [OLDER, MIDDLE, NEWEST]),
+        ("@..@{-2}", [NEWEST, MIDDLE, OLDER]),
+        ("main..rabcd1", [MIDDLE]),
+        ("@{-1}..", [MIDDLE, NEWEST]),
+        ("..@{-2}", [OLDEST, OLDER]),
+    ],
+)
+def test_two_dots_name_the_runs_between_two_both_included(text: str, runs: list[Run]) -> None:
+    assert naming.find_all(text, RUNS, commit=COMMITS.get) == runs
+
+
+def test_a_run_whose_name_has_two_dots_is_found_by_it() -> None:
+    runs = [made("r000000000001", "a..b"), made("r000000000002", "b"), made("r000000000003", "a")]
+
+    assert naming.find_all("a..b", runs, commit=COMMITS.get) == runs[:1]
+    for text in ("a..nobody", "nobody..b", "..", "...", "a...b"):
+        with pytest.raises(NotFound):
+            naming.find_all(text, runs, commit=COMMITS.get)
+
+
 @pytest.mark.parametrize("text", ["best:loss", "best:a:b"])
 def test_best_without_a_goal_asks_for_the_direction(text: str) -> None:
     with pytest.raises(UsageError, match="is best is not known") as error:
@@ -261,7 +284,7 @@ def test_sorting_any_values_is_the_same_from_both_ends_but_for_the_missing(field
     wanted, _ = fields.order(field)
     plain = {run.id: fields.plain_value(fields.value_of(run, wanted)) for run in runs}
     if field == "tags":
-        plain = {run.id: ",".join(run.tags) or None for run in runs}
+        plain = {run.id: ",".join(run.tags) if run.tags else None for run in runs}
     values_up, values_down = ([plain[run.id] for run in ordered] for ordered in (up, down))
     there = [value for value in values_up if value is not None]
     assert values_up == there + [None] * (len(runs) - len(there))

@@ -247,4 +247,7 @@ def test_resume_by_wandb_style_id(repo: GitRepo) -> None:
 def test_config_before_init_says_what_to_do(repo: GitRepo) -> None:
     done = repo.python("import gittrack as wandb\nwandb.config.lr\n", check=False)
     assert done.returncode == 1
-    assert "no run is being recorded" in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-2:] == [
+        "gittrack.errors.UsageError: no run is being recorded",
+        "hint: call gittrack.init() first",
+    ]

@@ -78,7 +78,7 @@ class Journal:
 
 def decode(source: bytes | Iterable[bytes]) -> Journal:
     """Returns all that can be read of a journal, given whole or in pieces; never raises for what it holds."""
-    reader = _Reader()
+    reader = Reader()
     for piece in (source,) if isinstance(source, bytes) else source:
         reader.take(piece)
     return reader.end()
@@ -92,7 +92,7 @@ class _Kind(NamedTuple):
     point: struct.Struct
 
 
-class _Reader:
+class Reader:
     """Reads a journal that comes in pieces, so that a long one never is in memory whole."""
 
     def __init__(self) -> None:
@@ -108,6 +108,12 @@ class _Reader:
         done = self._read(raw, last=False)
         self._rest = raw[done:]
         self.journal.size += done
+
+    def drain(self) -> Journal:
+        """Returns what was read since the last call, and keeps no point of it: for a journal that goes on growing."""
+        drained = self.journal
+        self.journal = Journal(header=drained.header, points=drained.points.emptied(), size=drained.size)
+        return drained
 
     def end(self) -> Journal:
         """Returns the journal; what is left is a torn tail."""

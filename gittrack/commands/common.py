@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gittrack import output, redact, repo
+from gittrack import output, repo
 from gittrack.errors import GittrackError, NotARepository
 from gittrack.index import live
 from gittrack.index.listing import Index
@@ -79,7 +79,7 @@ def catch_up(place: Repo, *, deleted: bool = False) -> Index:
 
 
 def _recover(place: Repo) -> None:
-    from gittrack import seal
+    from gittrack import redact, seal
 
     for run in seal.recover(place.git, now=time.time(), sign=place.sign):
         output.warn(f"recovered run {run.name} ({run.id}): its process died; status {run.status}, {run.points} points")
@@ -167,14 +167,29 @@ def where_option(function: F) -> F:
     )(function)
 
 
-def condition(place: Repo, queries: Sequence[str]) -> Condition | None:
-    """Returns the condition that all of the queries state together, None if there are none; raises UsageError."""
-    if not queries:
+def condition(
+    place: Repo,
+    queries: Sequence[str],
+    *,
+    statuses: Sequence[str] = (),
+    tags: Sequence[str] = (),
+    since: str | None = None,
+) -> Condition | None:
+    """Returns the condition that queries and options state together, None if there are none; raises UsageError."""
+    if not (queries or statuses or tags or since):
         return None
-    from gittrack.query import condition, language
+    from gittrack.query import condition
+    from gittrack.query.fields import Field
 
-    parts = tuple(language.parse(text, date=place.git.date) for text in queries)
-    return condition.And(parts) if len(parts) > 1 else parts[0]
+    parts: list[Condition] = []
+    if queries:
+        from gittrack.query import language
+
+        parts += [language.parse(text, date=place.git.date) for text in queries]
+    parts += [condition.Compare(Field("run", "tags"), "==", tag) for tag in tags]
+    parts += [condition.In(Field("run", "status"), tuple(statuses))] if statuses else []
+    parts += [condition.Compare(Field("run", "created"), ">=", place.git.date(since))] if since else []
+    return condition.And(tuple(parts)) if len(parts) > 1 else parts[0]
 
 
 def matching(runs: Sequence[Run], asked: Condition | None) -> list[Run]:
@@ -241,9 +256,7 @@ def require_commit(run: Run) -> Run:
 
 def short_code(run: Run) -> str:
     """Returns the code commit as `1a2b3c4`, with `*` if there were uncommitted changes."""
-    if run.code.commit is None:
-        return "*" if run.code.dirty else ""
-    return run.code.commit[:7] + ("*" if run.code.dirty else "")
+    return run.code.brief
 
 
 __all__ = ["RUNS", "Runs", "is_run_id"]
@@ -278,6 +291,7 @@ def assignments(words: Sequence[str]) -> dict[str, Any]:
 
 def param_value(name: str, text: str) -> Any:
     """Returns a param's value, read as a YAML 1.2 scalar; a password of digits stays the text that it is."""
+    from gittrack import redact
     from gittrack.codec import yaml12
 
     return text if redact.is_secret(name, text) else yaml12.resolve(text)

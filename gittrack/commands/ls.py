@@ -1,31 +1,41 @@
-"""`git track ls`: the runs, newest first."""
+"""`git track ls`: the runs, newest first, or what groups of them have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gittrack import forms, output
+from gittrack import columns, forms, output
+from gittrack.columns import Column
 from gittrack.commands import common
-from gittrack.model import SYSTEM, Run
+from gittrack.errors import UsageError
+from gittrack.model import Run
 from gittrack.query import fields
-from gittrack.terminal import printable, printable_lines
+from gittrack.repo import Repo
+from gittrack.terminal import printable_lines
 
-MAX_COLUMNS = 6  # of metrics, and of params; --columns and the machine forms have all
+if TYPE_CHECKING:
+    from gittrack.grouping import Grouped
+    from gittrack.index.listing import Index
+    from gittrack.query.condition import Condition
 
 
 @click.command("ls", cls=common.JsonCommand)
-@click.argument("runs", nargs=-1, metavar="[RUN|tag:TAG|group:GROUP]...")
+@click.argument("runs", nargs=-1, metavar="[RUN|tag:TAG|group:GROUP|A..B]...")
 @click.option("-n", "--max-count", type=click.IntRange(min=0), help="Show at most this many.")
-@click.option("--sort", default="-created", show_default=True, help="Field to sort by; a '-' in front reverses.")
-@click.option("--columns", help="Columns, separated by commas: fields, params.X, metrics.X[.stat].")
+@click.option("--sort", help="Fields to sort by, separated by commas; a '-' in front reverses.  [default: -created]")
+@click.option("--columns", "wanted", help="Columns, separated by commas: fields, params.X, metrics.X[.stat], params.*.")
 @common.where_option
 @click.option("--status", "statuses", multiple=True, help="Only runs with this status.")
 @click.option("--tag", "tags", multiple=True, help="Only runs with this tag.")
 @click.option("--since", help="Only runs created since then, as git understands it ('2 weeks ago').")
 @click.option("-a", "--all", "everything", is_flag=True, help="Also runs that were deleted.")
+@click.option("--group-by", metavar="FIELDS", help="Show one row for the runs that agree in these fields.")
+@click.option("--agg", metavar="NAMES", help="What of a group: mean, std, ci, min, max, median, count.")
 @common.json_option
 @click.option("--jsonl", is_flag=True, help="Print one JSON object a line.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with all params and metrics.")
@@ -36,13 +46,15 @@ MAX_COLUMNS = 6  # of metrics, and of params; --columns and the machine forms ha
 def command(
     runs: tuple[str, ...],
     max_count: int | None,
-    sort: str,
-    columns: str | None,
+    sort: str | None,
+    wanted: str | None,
     where: tuple[str, ...],
     statuses: tuple[str, ...],
     tags: tuple[str, ...],
     since: str | None,
     everything: bool,
+    group_by: str | None,
+    agg: str | None,
     as_json: str | None,
     jsonl: bool,
     as_csv: bool,
@@ -51,107 +63,169 @@ def command(
     zero: bool,
     colour: str | None,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first.
+
+    On a terminal the columns are the metrics with a goal, a few others, and the params that vary, as many as fit;
+    the best value of a goal has a `*`. With --group-by there is one row for the runs that agree, as those of one
+    setting with several seeds, and --sort may name an aggregate: 'std(metrics.loss)'."""
     place = common.open_repo()
-    asked = common.condition(place, where)
-    known = common.read_runs(place, deleted=everything)
-    found: list[Run] = known.find_all(runs) if runs else known.runs
-    start = place.git.date(since) if since else None
-    found = [
-        run
-        for run in common.matching(found, asked)
-        if (not statuses or run.status in statuses)
-        and set(tags) <= set(run.tags)
-        and (start is None or (then := output.moment(run.created)) is None or then.timestamp() >= start)
-    ]
-    key = fields.sort_key(sort)
-    for run in found[:1]:
-        key(run)
-    found = sorted(found, key=key) if sort != "-created" or runs else found
-    found = found[:max_count] if max_count is not None else found
     screen = common.screen(place, colour)
-    if as_json is not None:
-        objects = [forms.run_object(run) for run in found]
-        screen.print(forms.dump_json(forms.select(objects, as_json) if as_json else objects))
-    elif jsonl:
-        for run in found:
-            screen.print(forms.dump_json(forms.run_object(run), indent=None))
+    if agg and not group_by:
+        raise UsageError("--agg needs groups", hint="add --group-by params.X")
+    form = "json" if as_json is not None else "jsonl" if jsonl else "csv" if as_csv else "md" if as_md else None
+    order = ["-created"]
+    if not group_by:
+        with _of_setting("sort", sort):
+            order = columns.sorting(sort or place.settings.get("sort"))
+    asked = common.condition(place, where, statuses=statuses, tags=tags, since=since)
+    limit = None if group_by else max_count
+    table = not (form or group_by or template)
+    paged = table and screen.terminal and not (wanted or place.settings.get("columns"))
+    shown = _which(place, runs, asked=asked, order=order, limit=limit, everything=everything, paged=paged)
+    if shown is None and table:
+        output.warn("no runs yet; record one with `git track run -- CMD`, or `import gittrack` in a script")
+    shown = shown or Shown([])
+    found = shown.first
+    if group_by:
+        if template is not None:
+            raise UsageError("--format prints runs, and these are groups", hint="use --csv, --json or --jsonl")
+        grouped = _groups(found, by=group_by, agg=agg, wanted=wanted, sort=sort, limit=max_count)
+        _print_groups(place, screen, grouped, form=form, selected=as_json)
     elif template is not None:
-        form = forms.formatter(template, now=common.now())
-        screen.stream.write("".join(form(run) + ("\0" if zero else "\n") for run in found))
-    elif as_csv or as_md:
-        heads, rows = _chosen(columns, found) if columns else forms.wide_rows(found)
-        text = forms.dump_csv(heads, rows) if as_csv else forms.dump_markdown(heads, rows)
-        screen.print(printable_lines(text) if screen.terminal else text)
-    elif not found:
-        if not known.index:
-            output.warn("no runs yet; record one with `git track run -- CMD`, or `import gittrack` in a script")
+        write = forms.formatter(template, now=common.now())
+        screen.stream.write("".join(write(run) + ("\0" if zero else "\n") for run in found))
+    elif form in ("json", "jsonl"):
+        _print_objects(screen, [forms.run_object(run) for run in found], as_json, form)
+    elif form:
+        heads, rows = _chosen(wanted, found) if wanted else forms.wide_rows(found)
+        _print_sheet(screen, heads, rows, form)
+    elif found:
+        screen.page(_lines(place, screen, shown, wanted), common.pager(place) if screen.terminal else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The runs of a list: all, or the first of those that an index has."""
+
+    first: list[Run]
+    index: Index | None = None
+
+    def rest(self) -> Iterator[Run]:
+        """Yields the runs that follow the first."""
+        known = {run.id for run in self.first}
+        if self.index:
+            yield from (run for run in self.index.each() if run.id not in known)
+
+    def best(self, chosen: Sequence[Column]) -> dict[str, float | None] | None:
+        """Returns the best value of each column with a goal, over all; None where all are at hand."""
+        if self.index is None:
+            return None
+        found: dict[str, float | None] = {}
+        for column in chosen:
+            if column.goal and column.metric is not None:
+                ends = self.index.extremes(column.metric, column.goal)
+                found[column.name] = columns.best(ends, column.goal) if ends else None
+        return found
+
+
+def _which(
+    place: Repo,
+    words: Sequence[str],
+    *,
+    asked: Condition | None,
+    order: Sequence[str],
+    limit: int | None,
+    everything: bool,
+    paged: bool,
+) -> Shown | None:
+    """Returns the runs that are meant, in their order; None if there are none at all.
+
+    paged: whether the first are wanted at once, and the rest when their turn comes."""
+    known = common.read_runs(place, deleted=everything)
+    if words:
+        return Shown(sorted(common.matching(known.find_all(words), asked), key=fields.sort_key(*order))[:limit])
+    if paged and limit is None and asked is None and list(order) == ["-created"]:
+        first = known.index.select(limit=columns.SAMPLE)
+        return Shown(first, known.index if len(first) == columns.SAMPLE else None) if first else None
+    found = known.index.select(asked, order=order, limit=limit)
+    return Shown(found) if found or known.index else None
+
+
+@contextlib.contextmanager
+def _of_setting(key: str, text: str | None) -> Iterator[None]:
+    """Lets an error about a field say that it stands in a setting, where no option (`text`) was given."""
+    try:
+        yield
+    except UsageError as exc:
+        exc.cause = exc.cause or (None if text else f"it stands in the setting track.{key}")
+        raise
+
+
+def _lines(place: Repo, screen: output.Screen, shown: Shown, wanted: str | None) -> Iterator[str]:
+    """Yields the lines of the table for people, and what had no room in it."""
+    from gittrack import tables
+
+    runs, names = shown.first, wanted or place.settings.get("columns")
+    with _of_setting("columns", wanted):
+        chosen = columns.named(names, runs) if names else columns.chosen(runs)
+    table = tables.of_runs(screen, chosen, runs, now=common.now(), rest=shown.rest(), best=shown.best(chosen))
+    yield from table.lines()
+    more = [] if names else columns.without(runs, chosen)
+    yield from _footer(screen, tables.left_out(table, [column.name for column in chosen], more=more))
+
+
+def _footer(screen: output.Screen, said: str | None) -> Iterator[str]:
+    """Yields the line for the reader; where none sits there, it is a hint beside the table."""
+    if said and screen.terminal:
+        yield screen.paint(said, output.DIM)
+    elif said:
+        output.warn(f"hint: {said}")
+
+
+def _chosen(wanted: str, runs: Sequence[Run]) -> tuple[list[str], list[list[Any]]]:
+    named = columns.named(wanted, runs)
+    flats = ((run, run.flat_params) for run in runs)
+    return [column.name for column in named], [[column.value(run, flat) for column in named] for run, flat in flats]
+
+
+def _print_objects(
+    screen: output.Screen, objects: Sequence[Mapping[str, Any]], selected: str | None, form: str
+) -> None:
+    if form == "jsonl":
+        for item in objects:
+            screen.print(forms.dump_json(item, indent=None))
     else:
-        lines = _table(screen, columns, found, now=common.now())
-        screen.page(lines, common.pager(place) if screen.terminal else None)
+        screen.print(forms.dump_json(forms.select(objects, selected) if selected else objects))
 
 
-def _chosen(columns: str, runs: Sequence[Run]) -> tuple[list[str], list[list[object]]]:
-    names = [name.strip() for name in columns.split(",") if name.strip()]
-    return names, [[fields.field_of(run, name) for name in names] for run in runs]
+def _print_sheet(screen: output.Screen, heads: Sequence[str], rows: Sequence[Sequence[Any]], form: str) -> None:
+    text = forms.dump_csv(heads, rows) if form == "csv" else forms.dump_markdown(heads, rows)
+    screen.print(printable_lines(text) if screen.terminal else text)
 
 
-def _table(screen: output.Screen, columns: str | None, runs: Sequence[Run], *, now: datetime) -> list[str]:
-    """Returns the lines of the table: what every run has, then the metrics and the params that tell runs apart."""
-    if columns:
-        heads, rows = _chosen(columns, runs)
-        plain = [[output.number(cell) for cell in row] for row in rows]
-        numeric = {at for at in range(len(heads)) if any(isinstance(row[at], int | float) for row in rows)}
-        return output.table(screen, heads, plain, right=numeric)
-    flats = [run.flat_params for run in runs]
-    metrics, params = _metrics(runs)[:MAX_COLUMNS], _varying(flats)[:MAX_COLUMNS]
-    heads = ["NAME", "ID", "STATUS", "CREATED", "TIME", "CODE", *metrics, *params, "TAGS"]
-    cells: list[list[str]] = []
-    colours: dict[tuple[int, int], tuple[str, ...]] = {}
-    for at, (run, flat) in enumerate(zip(runs, flats, strict=True)):
-        row = [
-            printable(run.name) + ("*" if run.starred else ""),
-            common.short(run),
-            run.status if not run.deleted else "deleted",
-            output.ago(run.created, now=now),
-            output.span(run.duration),
-            common.short_code(run),
-        ]
-        row += [output.number(_shown(run, name)) for name in metrics]
-        row += [output.number(flat.get(name)) for name in params]
-        row.append(printable(",".join(run.tags)))
-        cells.append(row)
-        colours[at, 1] = (output.YELLOW,)
-        colours[at, 2] = (output.STATUS_COLOURS.get(run.status, ""),)
-    numeric = {4, *range(6, 6 + len(metrics) + len(params))}
-    return output.table(screen, heads, cells, right=numeric, colours=colours)
+def _groups(
+    runs: Sequence[Run], *, by: str, agg: str | None, wanted: str | None, sort: str | None, limit: int | None
+) -> Grouped:
+    from gittrack import grouping
+
+    names, words = columns.split(by), grouping.aggregates(agg or grouping.DEFAULT)
+    default = [column for column in columns.chosen(runs) if column.metric is not None] if runs else []
+    measures = grouping.measures_of(runs, columns.named(wanted, runs) if wanted else default)
+    found = grouping.gather(runs, names, measures)
+    found = grouping.arranged(found, names, measures, sort=sort or "", agg=words)
+    return grouping.Grouped(tuple(names), tuple(measures), tuple(words), tuple(found[:limit]))
 
 
-def _metrics(runs: Sequence[Run]) -> list[str]:
-    """Returns the metrics to show: those with a goal first, then the others that are not the machine's."""
-    goals: dict[str, bool] = {}
-    for run in runs:
-        for name, metric in run.metrics.items():
-            if metric.goal or name not in goals:
-                goals[name] = metric.goal is not None
-    return sorted((name for name in goals if not name.startswith(SYSTEM)), key=lambda name: (not goals[name], name))
+def _print_groups(
+    place: Repo, screen: output.Screen, grouped: Grouped, *, form: str | None, selected: str | None
+) -> None:
+    from gittrack import tables
 
-
-def _shown(run: Run, name: str) -> float | None:
-    metric = run.metrics.get(name)
-    if metric is None:
-        return None
-    return metric.best if metric.best is not None else metric.last
-
-
-def _varying(flats: Sequence[Mapping[str, object]]) -> list[str]:
-    """Returns the params whose values differ between the runs; all of them where there is one run."""
-    names = {name: None for flat in flats for name in flat}
-    if len(flats) == 1:
-        return list(names)
-    return [name for name in names if _differs([flat.get(name) for flat in flats])]
-
-
-def _differs(values: Sequence[object]) -> bool:
-    first = repr(values[0])
-    return any(repr(value) != first for value in values)
+    if form in ("json", "jsonl"):
+        _print_objects(screen, forms.group_objects(grouped), selected, form)
+    elif form:
+        _print_sheet(screen, *forms.group_rows(grouped), form)
+    elif grouped.groups:
+        table = tables.of_groups(screen, grouped)
+        said = tables.left_out(table, [head.text for head in table.heads])
+        screen.page([*table.lines(), *_footer(screen, said)], common.pager(place) if screen.terminal else None)

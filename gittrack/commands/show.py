@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -15,6 +15,11 @@ from gittrack.errors import NotFound
 from gittrack.model import Event, Metric, Run
 from gittrack.query.naming import Named
 from gittrack.terminal import printable, printable_lines
+
+LEAST_SPARK, MOST_SPARK = 8, 24  # characters
+LEAST_COLUMNS = 5  # of numbers: up to min and max
+MOST_SPARKS = 60  # metrics
+MOST_POINTS = 4_000_000  # of all of them: that many are drawn in half a second
 
 
 @click.command("show", cls=common.JsonCommand)
@@ -44,7 +49,7 @@ def command(runs: tuple[str, ...], as_json: str | None, template: str | None, co
             continue
         if lines:
             lines.append("")
-        lines += list(_text(screen, named.run, facts))
+        lines += list(_text(screen, named.run, facts, sparks=_sparks(place, screen, named.run)))
     if lines:
         screen.page(lines, common.pager(place) if screen.terminal else None)
 
@@ -102,7 +107,9 @@ def _show_path(place: Any, named: Named, screen: output.Screen) -> None:
     screen.page(text.split("\n"), common.pager(place))
 
 
-def _text(screen: output.Screen, run: Run, facts: dict[str, Any]) -> Iterator[str]:
+def _text(
+    screen: output.Screen, run: Run, facts: dict[str, Any], *, sparks: Mapping[str, Sequence[float]]
+) -> Iterator[str]:
     """Yields what a person wants to know of a run, in the order they ask."""
     more = facts.get("facts", {})
     colour = output.STATUS_COLOURS.get(run.status, "")
@@ -120,7 +127,7 @@ def _text(screen: output.Screen, run: Run, facts: dict[str, Any]) -> Iterator[st
         )
     if run.metrics:
         yield from _section(screen, "Metrics")
-        yield from ("  " + line for line in _metric_table(screen, run.metrics))
+        yield from ("  " + line for line in _metric_table(screen, run.metrics, sparks))
     if isinstance(facts.get("artifacts"), dict) and run.artifact_count and run.oid:
         yield from _section(screen, "Artifacts")
         rows = [
@@ -172,12 +179,44 @@ def _section(screen: output.Screen, title: str) -> Iterator[str]:
     yield screen.paint(title, output.BOLD)
 
 
-def _metric_table(screen: output.Screen, metrics: Any) -> list[str]:
+def _sparks(place: Any, screen: output.Screen, run: Run) -> dict[str, Sequence[float]]:
+    """Returns the values to draw beside the numbers of each metric; none where nobody looks, or they are too many."""
+    wanted = [name for name, metric in run.metrics.items() if metric.count > 1][:MOST_SPARKS]
+    if not screen.terminal or not wanted or sum(run.metrics[name].count for name in wanted) > MOST_POINTS:
+        return {}
+    from gittrack import histories
+
+    columns = histories.read(place.git, run, wanted).columns
+    return {name: column.values for name, column in columns.items() if len(column.values) > 1}
+
+
+def _metric_table(screen: output.Screen, metrics: Any, sparks: Mapping[str, Sequence[float]]) -> list[str]:
     heads = ["", "last", "best", "min", "max", "mean", "step", "points"]
-    rows = []
-    for name, metric in metrics.items():
-        rows.append(_metric_row(name, metric))
-    return output.table(screen, heads, rows, right=frozenset(range(1, 8)))
+    rows = [_metric_row(name, metric) for name, metric in metrics.items()]
+    if sparks and screen.width:
+        from gittrack.chart import bars
+
+        columns, room = _beside_spark([_widest(head, rows, at) for at, head in enumerate(heads)], screen.width - 4)
+        if room >= LEAST_SPARK:
+            drawn = [bars.spark(sparks.get(name, ()), min(room, MOST_SPARK), blocks=screen.braille) for name in metrics]
+            heads = [*heads[:columns], ""]
+            rows = [[*row[:columns], spark] for row, spark in zip(rows, drawn, strict=True)]
+    return output.table(
+        screen, heads, rows, right=frozenset(range(1, 8)) - ({len(heads) - 1} if heads[-1] == "" else set())
+    )
+
+
+def _beside_spark(widths: Sequence[int], width: int) -> tuple[int, int]:
+    """Returns how many columns stay beside a curve, and its room: it says more than mean, step and count do."""
+    for columns in range(len(widths), LEAST_COLUMNS - 1, -1):
+        room = width - sum(widths[:columns]) - 2 * columns
+        if room >= LEAST_SPARK:
+            return columns, room
+    return len(widths), 0
+
+
+def _widest(head: str, rows: Sequence[Sequence[str]], at: int) -> int:
+    return max(output.width_of(text) for text in (head, *(row[at] for row in rows)))
 
 
 def _metric_row(name: str, metric: Metric) -> list[str]:

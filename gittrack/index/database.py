@@ -14,7 +14,6 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 from gittrack.index import schema
 from gittrack.shared import make_folder, share
@@ -156,7 +155,10 @@ def translated() -> Iterator[None]:
 
 
 def _connect(path: Path | None, mode: str = "") -> sqlite3.Connection:
-    name = f"file:{quote(os.fsencode(path))}?mode={mode}" if path else ":memory:"
+    name = ":memory:"
+    if path:
+        # As a URI, whose bytes may be any: importing urllib for this would take longer than the query.
+        name = "file:" + "".join(f"%{byte:02x}" for byte in os.fsencode(path)) + f"?mode={mode}"
     connection = sqlite3.connect(
         name, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=path is not None
     )

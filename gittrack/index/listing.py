@@ -5,24 +5,30 @@ the others; and where the index itself cannot be read, it is made again, at last
 
 from __future__ import annotations
 
+import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gittrack.errors import DataRefused, GitFailed, GittrackError
 from gittrack.git import Git
 from gittrack.index import database as file
-from gittrack.index import live, schema, updating
+from gittrack.index import live, schema, state
 from gittrack.index.database import Database, Unusable
 from gittrack.model import Goal, Run
-from gittrack.query import naming
+from gittrack.query import fields, naming
+from gittrack.query.fields import seconds
 from gittrack.refname import Oid, RunId
 
 if TYPE_CHECKING:
     from gittrack.index.sql import Answer
+    from gittrack.query.condition import Condition
 
+NEWEST_FIRST = "-created"
 _NEWEST = "created_at DESC, id DESC"
+SLOW_SECONDS = 0.02  # what a question takes at most before an index is made for the next one
+_SOME = 100  # rows that are fetched at once
 
 
 class Index(naming.Book):
@@ -31,6 +37,7 @@ class Index(naming.Book):
     def __init__(self, git: Git, *, deleted: bool = False) -> None:
         self._git = git
         self._deleted = deleted
+        self._functions: Sequence[tuple[str, int, Callable[..., Any]]] = ()
         self._database = _opened(git)
 
     def refresh(self) -> None:
@@ -77,9 +84,68 @@ class Index(naming.Book):
         """Returns all runs."""
         return self.select()
 
-    def select(self, where: str = "1", values: Sequence[Any] = (), *, limit: int | None = None) -> list[Run]:
-        """Returns the runs for which a condition in SQL holds, newest first."""
-        return self._merged(self._committed(where, values, limit=limit), self.live, limit)
+    def each(self) -> Iterator[Run]:
+        """Yields all runs, each made when its turn comes: who looks at some of many does not wait for the others."""
+        given = 0
+        if not self.live:
+            asked = f"SELECT {schema.SELECTED} FROM runs WHERE {self._shown()} ORDER BY {_NEWEST}"  # noqa: S608 - words of ours
+            try:
+                with file.translated():
+                    rows = self._database.connection.execute(asked)
+                while some := self._fetched(rows):
+                    for row in some:
+                        yield schema.run_of(row)
+                        given += 1
+                return
+            except (Unusable, ValueError, TypeError):
+                self._rebuild()
+        yield from self.runs()[given:]
+
+    def _fetched(self, rows: Any) -> list[tuple[Any, ...]]:
+        with file.translated():
+            found: list[tuple[Any, ...]] = rows.fetchmany(_SOME)
+            return found
+
+    def select(
+        self, asked: Condition | None = None, *, order: Sequence[str] = (NEWEST_FIRST,), limit: int | None = None
+    ) -> list[Run]:
+        """Returns the runs that a condition matches, sorted by fields; raises UsageError for a field that is none."""
+        if asked is None and tuple(order) == (NEWEST_FIRST,):
+            return self._merged(self._committed("1", limit=limit), self.live, limit)
+        from gittrack.index import conditions  # noqa: PLC0415 - most lists are of all runs, newest first
+
+        where, values = conditions.where(asked) if asked else ("1", [])
+        terms = conditions.order(*order)
+        self._functions = conditions.FUNCTIONS
+        self._teach()
+        began = time.perf_counter()
+        found = self._committed(where, values, order=terms, limit=limit)
+        if time.perf_counter() - began > SLOW_SECONDS:
+            self._speed_up(asked, order)
+        live = self._matching(asked)
+        return sorted([*found, *live], key=fields.sort_key(*order))[:limit] if live else found
+
+    def _matching(self, asked: Condition | None) -> list[Run]:
+        """Returns the runs without a commit that a condition matches."""
+        live = self.live
+        if asked is None or not live:
+            return live
+        from gittrack.query import evaluate  # noqa: PLC0415 - only for conditions
+
+        return [run for run in live if evaluate.matches(asked, run)]
+
+    def _speed_up(self, asked: Condition | None, order: Sequence[str]) -> None:
+        """Makes the next question of this kind quick."""
+        from gittrack.index import speeding  # noqa: PLC0415 - as above
+        from gittrack.query import condition  # noqa: PLC0415 - as above
+
+        sorted_by = [fields.order(text)[0] for text in order]
+        speeding.speed_up(self._database, [*sorted_by, *(condition.fields_of(asked) if asked else ())])
+
+    def _teach(self) -> None:
+        """Hands SQLite the functions that conditions call."""
+        for name, arguments, function in self._functions:
+            self._database.connection.create_function(name, arguments, function, deterministic=True)
 
     def count(self) -> int:
         """Returns how many runs there are."""
@@ -125,6 +191,20 @@ class Index(naming.Book):
         found = self.select(limit=skip + 1)
         return found[skip] if skip < len(found) else None
 
+    def between(self, older: Run | None, newer: Run | None) -> list[Run]:
+        bounds = [(sign, run) for sign, run in ((">=", older), ("<=", newer)) if run]
+        values = [value for _, run in bounds for value in (seconds(run.created), run.id)]
+        if None in values:  # a time that nobody can read is older than all, which SQL does not say
+            return naming.Listed(self.runs()).between(older, newer)
+        where = " AND ".join(f"(created_at, id) {sign} (?, ?)" for sign, _ in bounds) or "1"
+        first, last = naming.age(newer) if newer else None, naming.age(older) if older else None
+        live = [
+            run
+            for run in self.live
+            if (first is None or naming.age(run) >= first) and (last is None or naming.age(run) <= last)
+        ]
+        return self._merged(self._committed(where, values), live, None)
+
     def goals(self, metric: str) -> set[Goal]:
         if not _is_text(metric):
             return set()
@@ -143,11 +223,27 @@ class Index(naming.Book):
         live = [run for run in self.live if metric in run.metrics]
         return naming.Listed(sorted([*committed, *live], key=naming.age)).best(metric, high=high)
 
+    def extremes(self, metric: str, statistic: Goal) -> tuple[float, float] | None:
+        """Returns the least and the greatest that a metric's `min` or `max` is in any run; None if no run has it.
+
+        Without making a run of each row: a list shows its first page while it knows which value is the best."""
+        at = 2 if statistic == "min" else 4
+        if metric.isascii() and metric.isprintable() and not set('"\\') & set(metric):  # what a path can say
+            inner, value = "SELECT json_extract(record, ?) AS v FROM runs WHERE ", f'$.metrics."{metric}"[{at}]'
+        else:
+            inner = f"SELECT json_extract(one.value, '$[{at}]') AS v FROM runs, json_each(record, '$.metrics') AS one WHERE one.key = ? AND "  # noqa: S608, E501 - words of ours
+            value = metric
+        asked = f"SELECT min(v), max(v) FROM ({inner}{self._shown()}) WHERE typeof(v) IN ('integer', 'real')"  # noqa: S608 - words of ours
+        rows = self._ask(asked, (value,)) if _is_text(metric) else [(None, None)]
+        live = [getattr(run.metrics[metric], statistic) for run in self.live if metric in run.metrics]
+        found = [value for value in (*rows[0], *live) if value is not None and value == value]
+        return (min(found), max(found)) if found else None
+
     def before(self, run: Run) -> Run | None:
         """Returns the run that is next older."""
-        older = self.runs()
-        at = older.index(run)
-        return older[at + 1] if at + 1 < len(older) else None
+        older = self._committed("(created_at, id) < (?, ?)", (fields.seconds(run.created), run.id), limit=1)
+        live = [one for one in self.live if naming.age(one) > naming.age(run)]
+        return next(iter(self._merged(older, live, 1)), None)
 
     def names(self) -> list[str]:
         rows = self._ask(f"SELECT name, id FROM runs WHERE {self._shown()} ORDER BY {_NEWEST} LIMIT {naming.MANY}")  # noqa: S608 - words of ours
@@ -155,6 +251,9 @@ class Index(naming.Book):
 
     def __len__(self) -> int:
         return self.count()
+
+    def __bool__(self) -> bool:
+        return bool(self.live or self._ask(f"SELECT 1 FROM runs WHERE {self._shown()} LIMIT 1"))  # noqa: S608 - words of ours
 
     def _named(self, where: str, value: str, live: list[Run]) -> list[Run]:
         if not _is_text(value):
@@ -207,6 +306,7 @@ class Index(naming.Book):
             self._database = _made(self._git, file.home(self._git.place.common_dir))
         except Unusable:
             self._database = _in_memory(self._git)
+        self._teach()
 
 
 def _opened(git: Git) -> Database:
@@ -225,16 +325,20 @@ def _opened(git: Git) -> Database:
 
 
 def _brought_up(git: Git, database: Database) -> Database:
-    state = updating.read_state(database)
-    if updating.is_fresh(git, state):
+    known = state.read_state(database)
+    if state.is_fresh(git, known):
         return database
+    from gittrack.index import updating  # noqa: PLC0415 - most listings find the index fresh
+
     if not database.writable:
         database = file.copied(database)
-    updating.update(git, database, state)
+    updating.update(git, database, known)
     return database
 
 
 def _made(git: Git, folder: Any) -> Database:
+    from gittrack.index import updating  # noqa: PLC0415 - as above
+
     database = file.create(folder)
     try:
         updating.fill(git, database)

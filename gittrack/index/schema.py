@@ -31,7 +31,7 @@ CREATE TABLE runs (
 CREATE TABLE seen (id TEXT, remote TEXT, oid TEXT, loose INTEGER, PRIMARY KEY (id, remote)) WITHOUT ROWID;
 CREATE TABLE apart (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE damaged (id TEXT PRIMARY KEY, oid TEXT, loose INTEGER, message TEXT, cause TEXT, hint TEXT);
-CREATE TABLE fast (expression TEXT PRIMARY KEY, name TEXT);
+CREATE TABLE fast (expression TEXT);
 CREATE TABLE state (stamps TEXT, taken REAL, counter INTEGER);
 INSERT INTO state VALUES ('{}', 0, 0);
 """
@@ -91,12 +91,10 @@ def row_of(run: Run, text: str, *, loose: bool = False) -> tuple[Any, ...]:
         run.points,
         loose,
     )
-    row = tuple([_storable(value) if type(value) in _UNSURE else value for value in row])
     plain = not run.more and '$float"' not in text and "\\ud" not in text and text.isascii()
-    return (*row, *((dump(run.flat_params), text) if plain else _normal(run)))
-
-
-_UNSURE = (str, int)
+    if plain and max(run.points, run.artifact_count, run.artifact_size, run.exit_code or 0) < 1 << 63:
+        return (*row, dump(run.flat_params), text)
+    return (*(_storable(value) if isinstance(value, str | int) else value for value in row), *_normal(run))
 
 
 def run_of(row: tuple[Any, ...]) -> Run:

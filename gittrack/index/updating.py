@@ -6,24 +6,29 @@ for a moment, but it never takes old for new."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from sqlite3 import Connection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gittrack.codec import record
 from gittrack.errors import DataRefused
 from gittrack.git import Git
 from gittrack.index import database as file
-from gittrack.index import freshness, schema
+from gittrack.index import freshness, schema, workers
 from gittrack.index.database import Database
+from gittrack.index.state import State, folders, read_state
 from gittrack.model import Run
+from gittrack.objects import Objects
 from gittrack.refname import LOCAL, RUNS, Kind, Oid, RunId, is_run_id, run_of
 
 _MAX_COMMIT = record.MAX_BYTES + 64 * 1024
 _ATTEMPTS = 8
-_MANY = 5000  # runs
+_MANY = 5000  # runs that are written at once
+_PART = 250  # runs that a worker reads at once
 
 
 class At(NamedTuple):
@@ -31,15 +36,6 @@ class At(NamedTuple):
 
     oid: Oid
     loose: bool
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What an index says of itself."""
-
-    look: freshness.Look
-    counter: int
-    has_damage: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +48,6 @@ class Listed:
     runs: Mapping[RunId, At]
     seen: Mapping[tuple[RunId, str], At]
     whole: bool
-
-
-def read_state(database: Database) -> State:
-    """Returns what an index says of itself; raises Unusable."""
-    with file.translated():
-        asked = "SELECT stamps, taken, counter, EXISTS (SELECT 1 FROM damaged) FROM state"
-        found = database.connection.execute(asked).fetchone()
-    try:
-        stamps, taken, counter, damaged = found
-        known = {name: tuple(stamp) if stamp else None for name, stamp in json.loads(stamps).items()}
-    except (ValueError, TypeError, AttributeError) as exc:
-        raise file.Unusable(str(exc)) from exc
-    return State(freshness.Look(known, taken), counter, bool(damaged))
-
-
-def is_fresh(git: Git, state: State) -> bool:
-    """Tells whether no ref moved since the index was written; where that is not certain, no."""
-    known = state.look
-    if not known.settled or not known.stamps or state.has_damage:
-        return False
-    return freshness.look(git.place.common_dir, _folders(known)).stamps == known.stamps
 
 
 def update(git: Git, database: Database, state: State) -> None:
@@ -89,7 +64,7 @@ def fill(git: Git, database: Database) -> None:
     listed = _list_all(git)
     with file.translated():
         database.connection.execute("BEGIN")
-        _apply(database.connection, _Changes(listed.runs, [], [], listed.seen, []), _read(git, listed.runs))
+        _apply(database.connection, _Changes(listed.runs, [], [], listed.seen, []), _read_all(git, listed.runs))
         _remember(database.connection, listed.look)
         database.connection.execute("COMMIT")
 
@@ -102,33 +77,29 @@ def _take_in(git: Git, database: Database, state: State) -> bool:
     wanted = list(changes.wanted.items())
     for at in range(0, max(1, len(wanted)), _MANY):  # so many at once as fit into memory
         part = changes._replace(wanted=dict(wanted[at : at + _MANY]))
-        found = list(_read(git, part.wanted))
+        found = _join(_read_all(git, part.wanted))
         is_last = at + _MANY >= len(wanted)
         if is_last and at == 0 and not _says_anything(database, listed, part, found, state):
             return True
         with database.writing() as connection:
             if connection.execute("SELECT counter FROM state").fetchone() != (counter,):
                 return False
-            _apply(connection, part if at == 0 else _Changes(part.wanted, [], [], {}, []), found)
+            _apply(connection, part if at == 0 else _Changes(part.wanted, [], [], {}, []), [found])
             _remember(connection, listed.look if is_last else listed.look._replace(taken=0.0))
             counter += 1
     return True
 
 
-def _says_anything(database: Database, listed: Listed, changes: _Changes, found: list[_Found], state: State) -> bool:
+def _says_anything(database: Database, listed: Listed, changes: _Changes, found: _Found, state: State) -> bool:
     """Tells whether there is anything to write; not if only the same runs are still damaged."""
     if not state.look.settled or listed.look.stamps != state.look.stamps or any(changes[1:]):
         return True
     with file.translated():
         damaged = set(database.connection.execute("SELECT id, oid FROM damaged"))
-    return any(isinstance(run, tuple) or (name, at.oid) not in damaged for name, at, run in found)
+    return bool(found.rows) or any(row[:2] not in damaged for row in found.damaged)
 
 
 # Listing ------------------------------------------------------------------------------------------------------------
-
-
-def _folders(look: freshness.Look) -> set[str]:
-    return look.stamps.keys() - {freshness.PACKED, freshness.TABLES}
 
 
 def _list_all(git: Git) -> Listed:
@@ -147,13 +118,13 @@ def _list_all(git: Git) -> Listed:
 def _list_loose(git: Git, database: Database, state: State) -> Listed | None:
     """Returns the loose refs if nothing but them changed; None if git has to be asked for all."""
     known = state.look
-    look = freshness.look(git.place.common_dir, _folders(known))
+    look = freshness.look(git.place.common_dir, folders(known))
     loose = freshness.loose(git.place.common_dir)
     packed = known.stamps.get(freshness.PACKED)
     if (
         not known.taken
         or loose is None
-        or loose.folders != _folders(known)
+        or loose.folders != folders(known)
         or look.stamps[freshness.PACKED] != packed
         or not known.is_settled(freshness.PACKED)
         or look.stamps[freshness.TABLES]
@@ -194,7 +165,11 @@ class _Changes(NamedTuple):
     unseen: list[tuple[RunId, str]]
 
 
-_Found = tuple[RunId, At, tuple[Run, str] | DataRefused]
+class _Found(NamedTuple):
+    """Rows of runs, and of what cannot be read."""
+
+    rows: list[tuple[Any, ...]]
+    damaged: list[tuple[Any, ...]]
 
 
 def _compare(database: Database, listed: Listed) -> _Changes:
@@ -225,25 +200,52 @@ def _compare(database: Database, listed: Listed) -> _Changes:
     )
 
 
-def _read(git: Git, wanted: Mapping[RunId, At]) -> Iterator[_Found]:
-    """Yields the runs that refs name, or why they cannot be read."""
-    if not wanted:
-        return
+def _read_all(git: Git, wanted: Mapping[RunId, At]) -> Iterator[_Found]:
+    """Yields what refs name, part by part; of very many runs on all cores."""
+    items = list(wanted.items())
+    parts = [dict(items[at : at + _PART]) for at in range(0, len(items), _PART)]
+    with contextlib.ExitStack() as opened:
+        readers: dict[int, Objects] = {}
+
+        def work(part: Mapping[RunId, At]) -> _Found:
+            process = os.getpid()  # each has a git of its own
+            if process not in readers:
+                readers[process] = opened.enter_context(git.objects())
+            return _read(git, readers[process], part)
+
+        for rows, damaged in workers.shared(parts, work):
+            yield _Found(rows, damaged)
+
+
+def _join(parts: Iterable[_Found]) -> _Found:
+    found = _Found([], [])
+    for rows, damaged in parts:
+        found.rows.extend(rows)
+        found.damaged.extend(damaged)
+    return found
+
+
+def _read(git: Git, objects: Objects, wanted: Mapping[RunId, At]) -> _Found:
+    """Returns the rows of the runs that refs name, and those of what cannot be read."""
+    found = _Found([], [])
     long: list[tuple[RunId, At, Run]] = []
-    with git.objects() as objects:
-        asked = objects.read_many([at.oid for at in wanted.values()], limit=_MAX_COMMIT)
-        for (name, at), raw in zip(wanted.items(), asked, strict=True):
-            try:
-                run = _decoded(raw, name, at)
-            except DataRefused as exc:
-                yield name, at, exc
-                continue
-            if run is not None and run[0].more:
-                long.append((name, at, run[0]))
-            elif run is not None:
-                yield name, at, run
-    for name, at, short in long:
-        yield name, at, _completed(git, short, at.oid)
+    asked = objects.read_many([at.oid for at in wanted.values()], limit=_MAX_COMMIT)
+    for (name, at), raw in zip(wanted.items(), asked, strict=True):
+        try:
+            made = _decoded(raw, name, at)
+        except DataRefused as exc:
+            found.damaged.append((name, at.oid, at.loose, exc.message, exc.cause, exc.hint))
+            continue
+        if made is not None and made[0].more:
+            long.append((name, at, made[0]))
+        elif made is not None:
+            found.rows.append(schema.row_of(*made, loose=at.loose))
+    for name, at, run in long:
+        try:
+            found.rows.append(schema.row_of(_completed(git, run, at.oid), "", loose=at.loose))
+        except DataRefused as exc:
+            found.damaged.append((name, at.oid, at.loose, exc.message, exc.cause, exc.hint))
+    return found
 
 
 def _decoded(raw: tuple[Oid, Kind, bytes] | DataRefused | None, name: RunId, at: At) -> tuple[Run, str] | None:
@@ -258,16 +260,13 @@ def _decoded(raw: tuple[Oid, Kind, bytes] | DataRefused | None, name: RunId, at:
     return record.decode_message(message, run=name, oid=at.oid), record.text_of(message)
 
 
-def _completed(git: Git, run: Run, oid: Oid) -> tuple[Run, str] | DataRefused:
-    """Returns a run with what its record left out for size, read from its tree."""
+def _completed(git: Git, run: Run, oid: Oid) -> Run:
+    """Returns a run with what its record left out for size, read from its tree; raises DataRefused."""
     from gittrack import store  # noqa: PLC0415 - only for records that are too long for a message
 
-    try:
-        with git.objects() as objects:
-            detail = store.read_detail(objects, run.id, oid, oid_bytes=git.place.oid_bytes)
-            return replace(run, params=detail.params(), metrics=detail.metrics()), ""
-    except DataRefused as exc:
-        return exc
+    with git.objects() as objects:
+        detail = store.read_detail(objects, run.id, oid, oid_bytes=git.place.oid_bytes)
+        return replace(run, params=detail.params(), metrics=detail.metrics())
 
 
 # Writing ------------------------------------------------------------------------------------------------------------
@@ -279,10 +278,10 @@ def _apply(connection: Connection, changes: _Changes, found: Iterable[_Found]) -
     many("DELETE FROM runs WHERE id = ?", ((name,) for name in changes.gone))
     many("UPDATE runs SET loose = ? WHERE id = ?", changes.moved)
     many("DELETE FROM damaged WHERE id = ?", ((name,) for name in (*changes.gone, *changes.wanted)))
-    damaged: list[tuple[object, ...]] = []
-    many(schema.INSERT, _rows(found, damaged))
-    many("DELETE FROM runs WHERE id = ?", ((name,) for name, *_ in damaged))
-    many("INSERT INTO damaged VALUES (?, ?, ?, ?, ?, ?)", damaged)
+    for rows, damaged in found:
+        many(schema.INSERT, rows)
+        many("DELETE FROM runs WHERE id = ?", ((name,) for name, *_ in damaged))
+        many("INSERT INTO damaged VALUES (?, ?, ?, ?, ?, ?)", damaged)
     many("DELETE FROM seen WHERE id = ? AND remote = ?", changes.unseen)
     mirrors = ((name, remote, at.oid, at.loose) for (name, remote), at in changes.seen.items())
     many("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", mirrors)
@@ -300,12 +299,3 @@ def _remember(connection: Connection, look: freshness.Look) -> None:
     connection.execute(
         "UPDATE state SET stamps = ?, taken = ?, counter = counter + 1", (json.dumps(look.stamps), look.taken)
     )
-
-
-def _rows(found: Iterable[_Found], damaged: list[tuple[object, ...]]) -> Iterator[tuple[object, ...]]:
-    """Yields the rows of runs; what cannot be read is added to `damaged`."""
-    for name, at, run in found:
-        if isinstance(run, tuple):
-            yield schema.row_of(*run, loose=at.loose)
-        else:
-            damaged.append((name, at.oid, at.loose, run.message, run.cause, run.hint))

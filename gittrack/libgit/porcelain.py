@@ -8,7 +8,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, NoReturn
 
@@ -163,15 +163,19 @@ class LibPorcelain(Git):
             deltas = self._diff(old, new).deltas
             return tuple(sorted({_path(delta) for delta in deltas}))
 
-    def diffstat(self, old: Oid, new: Oid) -> str | None:
+    def diffstat(self, old: Oid, new: Oid, paths: Sequence[str] = ()) -> str | None:
         """Returns a summary of what differs between two commits, or None if one of them is not here."""
+        if paths:
+            raise _without_paths()
         try:
             return self._diff(old, new).stats.format(DiffStatsFormat.FULL, 100)
         except (pygit2.GitError, KeyError, ValueError):
             return None
 
-    def diff(self, old: Oid, new: Oid, *, colour: bool) -> str:  # noqa: ARG002 - only git paints
+    def diff(self, old: Oid, new: Oid, *, colour: bool, paths: Sequence[str] = ()) -> str:  # noqa: ARG002 - git paints
         """Returns what differs between two commits, as a patch without colours."""
+        if paths:
+            raise _without_paths()
         with translated("cannot compare two commits"):
             return self._diff(old, new).patch or ""
 
@@ -181,6 +185,10 @@ class LibPorcelain(Git):
         if old == self.empty_tree:
             return after.diff_to_tree(swap=True)
         return repo[old].peel(pygit2.Tree).diff_to_tree(after)
+
+
+def _without_paths() -> UsageError:
+    return UsageError("paths need git itself", cause="only git knows what its pathspecs mean", hint="leave them out")
 
 
 def _peeled(repo: pygit2.Repository, oid: Oid) -> Oid:

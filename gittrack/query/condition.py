@@ -97,3 +97,18 @@ class Truth(_Node):
 
 
 Condition = And | Or | Not | Compare | In | Presence | IsNan | Match | Truth
+
+
+def fields_of(condition: Condition) -> list[Field]:
+    """Returns the fields that a condition looks at, each once."""
+    found: dict[Field, None] = {}
+    waiting: list[Any] = [condition]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Field):
+            found[item] = None
+        elif isinstance(item, _Node):
+            waiting += item.__dict__.values()
+        elif type(item) is tuple:
+            waiting += item
+    return list(found)

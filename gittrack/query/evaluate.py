@@ -54,7 +54,7 @@ def truth(condition: Condition, run: Run) -> bool | None:
             return value_of(run, field) not in (None, ())
         case IsNan(field):
             value = value_of(run, field)
-            return None if value is None else value != value
+            return None if value in (None, ()) else bool(value != value)
         case Truth(field):
             value = comparable(run, field)
             return None if value is None or isinstance(value, str) else value != 0

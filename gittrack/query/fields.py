@@ -199,20 +199,23 @@ class _Down:
     __hash__ = None  # type: ignore[assignment] # it is only compared
 
 
-def sort_key(text: str) -> Callable[[Run], tuple[Any, ...]]:
-    """Returns the key that `--sort` means: any field, `-` in front for the greatest first.
+def sort_key(*texts: str) -> Callable[[Run], tuple[Any, ...]]:
+    """Returns the key that `--sort` means: any fields, the first foremost; `-` in front for the greatest first.
 
     Missing values come last, whichever the direction; numbers stand before texts, and after them when the greatest
     comes first; equal ones are newest first. Raises UsageError for a name that is no field."""
-    wanted, down = order(text)
+    wanted = [order(text) for text in texts]
 
     def key(run: Run) -> tuple[Any, ...]:
         created = seconds(run.created)
-        newest = (created is None, -(created or 0.0), _Down(run.id))
-        plain = (",".join(run.tags) or None) if wanted.kind == "tags" else comparable(run, wanted)
-        if plain is None:
-            return (True, None, newest)
-        ranked = (isinstance(plain, str), plain)
-        return (False, _Down(ranked) if down else ranked, newest)
+        return (*(_place(run, *each) for each in wanted), created is None, -(created or 0.0), _Down(run.id))
 
     return key
+
+
+def _place(run: Run, wanted: Field, down: bool) -> tuple[Any, ...]:  # noqa: FBT001 - the two parts of an order
+    plain = comparable(run, wanted) if wanted.kind != "tags" else plain_value(",".join(run.tags)) if run.tags else None
+    if plain is None:
+        return (True,)
+    ranked = (isinstance(plain, str), plain)
+    return (False, _Down(ranked) if down else ranked)

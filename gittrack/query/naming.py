@@ -62,6 +62,12 @@ class Book(abc.ABC):
         """Returns the newest run, or the one that many before it."""
 
     @abc.abstractmethod
+    def between(self, older: Run | None, newer: Run | None) -> list[Run]:
+        """Returns the runs from one to another, both included; without one there is no limit on that side.
+
+        None where `older` is the newer one."""
+
+    @abc.abstractmethod
     def goals(self, metric: str) -> set[Goal]:
         """Returns the goals that runs declare for a metric."""
 
@@ -104,6 +110,12 @@ class Listed(Book):
 
     def newest(self, skip: int = 0) -> Run | None:
         return self._runs[skip] if skip < len(self._runs) else None
+
+    def between(self, older: Run | None, newer: Run | None) -> list[Run]:
+        places = {run.id: at for at, run in enumerate(self._runs)}
+        first = places[newer.id] if newer else 0
+        last = places[older.id] if older else len(self._runs)
+        return list(self._runs[first : last + 1])
 
     def goals(self, metric: str) -> set[Goal]:
         return {goal for run in self._runs if metric in run.metrics and (goal := run.metrics[metric].goal)}
@@ -154,7 +166,10 @@ def find(text: str, runs: Book | Sequence[Run], *, commit: CommitRuns) -> Named:
 
 
 def find_all(text: str, runs: Book | Sequence[Run], *, commit: CommitRuns) -> list[Run]:
-    """Returns the runs that `text` names where several are meant: `tag:x`, `group:x`, or one run."""
+    """Returns the runs that `text` names where several are meant: `tag:x`, `group:x`, `A..B`, or one run.
+
+    `A..B` are the runs that began between the two, both included, from A to B; without A from the oldest, without B
+    to the newest."""
     book = as_book(runs)
     kind, colon, value = text.partition(":")
     if colon and kind in ("tag", "group"):
@@ -162,7 +177,15 @@ def find_all(text: str, runs: Book | Sequence[Run], *, commit: CommitRuns) -> li
         if not found:
             raise NotFound(f"no run has the {kind} '{value}'", hint="see `git track ls`")
         return found
+    if ".." in text and text.strip(".") and not book.called(text):
+        return _between(text, book, commit)
     return [find(text, book, commit=commit).run]
+
+
+def _between(text: str, book: Book, commit: CommitRuns) -> list[Run]:
+    first, _, last = text.partition("..")
+    begin, end = (find(name, book, commit=commit).run if name else None for name in (first, last))
+    return book.between(begin, end)[::-1] or book.between(end, begin)
 
 
 def _find_run(text: str, book: Book, commit: CommitRuns) -> Run | None:

@@ -46,14 +46,15 @@ def test_the_newest_run_stands_first_and_only_params_that_differ_are_shown(repo:
     done = repo.track("ls")
 
     head, *lines = done.stdout.splitlines()
-    assert head.split() == ["NAME", "ID", "STATUS", "CREATED", "TIME", "CODE", "val/acc", "loss", "lr", "TAGS"]
+    shown = "NAME ID STATUS CREATED TIME CODE GROUP val/acc \u2191 loss lr TAGS"
+    assert head.split() == shown.split()
     assert [line.split()[:3] for line in lines] == [
         ["third", ids[2][:8], "finished"],
         ["second", ids[1][:8], "failed"],
         ["first", ids[0][:8], "finished"],
     ]
     assert " 0.9 " in lines[2], "the best where there is a goal"
-    assert " 2 " in lines[2], "the last where there is none"
+    assert " 2.0 " in lines[2], "the last where there is none, its point in line with the others"
     assert "adam" not in done.stdout
     assert done.stderr == ""
 
@@ -213,16 +214,64 @@ def test_filters_by_status_tag_time_count_and_name(repo: GitRepo) -> None:
     assert found("group:sweep", ids[1][:6]) == ["second", "first"]
 
 
+def test_where_shows_the_runs_for_which_a_query_is_true(repo: GitRepo) -> None:
+    ids = three(repo)
+    repo.track("start", "--name", "open", "-p", "lr=0.5")
+
+    def found(*queries: str, more: tuple[str, ...] = ()) -> list[str]:
+        options = [word for query in queries for word in ("--where", query)]
+        return ask(repo, "ls", *options, *more, "--format", "%(name)").split()
+
+    assert found("metrics.loss < 1") == ["second"]
+    assert found("not metrics.loss < 1") == ["first"]
+    assert found("metrics.loss is none") == ["open", "third"]
+    assert found("metrics.val/acc.best >= 0.9 and 'paper' in tags") == ["first"]
+    assert found("metrics.loss.min < metrics.loss.max or params.lr == 10") == ["third", "first"]
+    assert found("0.05 <= params.lr < 1") == ["open", "first"]
+    assert found("status in ('running', 'failed')") == ["open", "second"]
+    assert found("created > '1 hour ago'") == ["open", "third", "second", "first"]
+    assert found("created > '2099-01-01'") == []
+    assert found("name ~ '^(first|third)$'", "tag == 'x'") == ["third"]
+    assert found("params.lr > 0", more=("--sort", "-params.lr", "-n", "2")) == ["third", "open"]
+    assert found("params.lr < 1", more=("first", "third")) == ["first"]
+    assert found(f"id == '{ids[1]}'", more=("--status", "failed")) == ["second"]
+    assert found("deleted or not deleted", more=("--all",)) == ["open", "third", "second", "first"]
+
+
+def test_a_query_that_makes_no_sense_is_pointed_at(repo: GitRepo) -> None:
+    code, out, err = attempt(repo, "ls", "--where", "starred", "--where", "metrics.loss < 1 and loss < 2")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[:3] == [
+        "error: 'loss' is no field of a run",
+        "cause: metrics.loss < 1 and loss < 2",
+        "                            ^~~~",
+    ]
+
+
+def test_two_dots_name_the_runs_between_two_also_where_one_is_still_recorded(repo: GitRepo) -> None:
+    three(repo)
+    repo.track("start", "--name", "open")
+
+    def found(text: str) -> list[str]:
+        return ask(repo, "ls", text, "--format", "%(name)").split()
+
+    assert found("first..second") == found("second..first") == ["second", "first"]
+    assert found("second..open") == found("open..second") == ["open", "third", "second"]
+    assert found("second..") == ["open", "third", "second"]
+    assert found("..second") == ["second", "first"]
+    assert found("open..open") == ["open"]
+
+
 def test_columns_choose_what_the_table_has(repo: GitRepo) -> None:
     three(repo)
 
     lines = repo.track("ls", "--columns", "name,params.lr,metrics.loss.min,metrics.val/acc").stdout.splitlines()
 
-    assert lines[0].split() == ["name", "params.lr", "metrics.loss.min", "metrics.val/acc"]
+    assert lines[0].split() == ["name", "params.lr", "metrics.loss.min", "metrics.val/acc", "\u2191"]
     assert [line.split() for line in lines[1:]] == [
         ["third", "10"],
         ["second", "0.01", "0.5"],
-        ["first", "0.1", "1", "0.7"],
+        ["first", "0.1", "1.0", "0.7"],
     ]
 
 
@@ -244,7 +293,8 @@ def test_a_table_fits_the_terminal(repo: GitRepo, columns: int) -> None:
 
     lines = output.decode().splitlines()
     assert code == 0
-    assert len(lines) == 3
+    assert len(lines) == 4
+    assert re.match(r"[23]\d columns are not ", lines[3])
     widths = [sum(2 if "\u2e80" < char < "\ua000" else 1 for char in line) for line in lines]
     assert max(widths) <= max(columns, 32)
     assert max(len(line) for line in repo.track("ls").stdout.splitlines()) > 100, "a pipe has no width"
@@ -303,6 +353,149 @@ def test_no_text_form_prints_what_a_terminal_would_obey(repo: GitRepo) -> None:
     _, on_terminal = on_a_terminal(["git", "track", "ls", "--csv"], cwd=repo.path)
     assert unsafe.findall(on_terminal.decode().replace("\r\n", "\n")) == []
     assert "\x1b]0;title" in ask(repo, "ls", "--csv")
+
+
+def graded(repo: GitRepo) -> None:
+    """Records two settings with three and two seeds, and a run without the param."""
+    record(
+        repo,
+        *(
+            {
+                "name": f"lr{lr}-{seed}",
+                "params": {"lr": lr, "seed": seed},
+                "metrics": {"acc": [value - 0.1, value, value - 0.2], "loss": [1 - value]},
+                "goals": {"acc": "max"},
+            }
+            for lr, seed, value in ((0.1, 0, 0.90), (0.1, 1, 0.92), (0.1, 2, 0.97), (0.01, 0, 0.5), (0.01, 1, 0.7))
+        ),
+        {"name": "other", "params": {"seed": 3}},
+    )
+
+
+def test_groups_show_mean_and_spread_over_seeds(repo: GitRepo) -> None:
+    graded(repo)
+
+    lines = ask(repo, "ls", "--group-by", "params.lr").splitlines()
+
+    assert [" ".join(line.split()) for line in lines] == [
+        "lr RUNS acc \u2191 mean \u00b1 std acc \u2191 count loss mean \u00b1 std loss count",
+        "0.01 2 0.60 \u00b1 0.14 2 0.40 \u00b1 0.14 2",
+        "0.1 3 0.930 \u00b1 0.036* 3 0.070 \u00b1 0.036 3",
+        "- 1 - 0 - 0",
+    ]
+    assert "count" not in ask(repo, "ls", "--group-by", "params.seed", "--agg", "mean,ci")
+
+
+def test_a_group_of_one_run_has_no_spread(repo: GitRepo) -> None:
+    graded(repo)
+
+    found = ask(repo, "ls", "other", "lr0.1-0", "--group-by", "params.lr", "--agg", "mean,ci,std,count")
+
+    assert "0.9 \u00b1 -" in found
+    (group, _) = json.loads(ask(repo, "ls", "other", "lr0.1-0", "--group-by", "params.lr", "--json"))
+    assert group["values"]["metrics.acc.max"] == {"goal": "max", "count": 1, "mean": 0.9, "std": None}
+
+
+def test_the_machine_forms_of_groups(repo: GitRepo) -> None:
+    graded(repo)
+    words = ("ls", "--group-by", "params.lr", "--sort", "-metrics.acc", "--columns", "metrics.acc", "--agg")
+
+    found = json.loads(ask(repo, *words, "mean,ci,min,max,median,count", "--json"))
+    head, *rows = csv.reader(io.StringIO(ask(repo, *words, "count,max", "--csv")))
+
+    assert [(group["group"], group["count"]) for group in found] == [
+        ({"params.lr": 0.1}, 3),
+        ({"params.lr": 0.01}, 2),
+        ({"params.lr": None}, 1),
+    ]
+    by_name = {run["name"]: run["id"] for run in listed(repo)}
+    assert found[1]["runs"] == [by_name["lr0.01-1"], by_name["lr0.01-0"]]
+    values = found[0]["values"]["metrics.acc"]
+    assert (values["goal"], values["count"], values["min"], values["max"]) == ("max", 3, 0.7, 0.77)
+    assert values["ci"] == pytest.approx(4.302652729749464 * 0.036055512754639896 / math.sqrt(3))
+    assert head == ["params.lr", "runs", "count(metrics.acc)", "max(metrics.acc)"]
+    assert rows == [["0.1", "3", "3", "0.77"], ["0.01", "2", "2", "0.49999999999999994"], ["", "1", "0", ""]]
+    assert json.loads(ask(repo, *words, "mean", "--jsonl").splitlines()[0])["count"] == 3
+    assert ask(repo, *words, "mean", "-n", "1", "--md").splitlines()[0] == "| params.lr | runs | mean(metrics.acc) |"
+    assert json.loads(ask(repo, *words, "mean", "--json=count,group"))[0] == {"count": 3, "group": {"params.lr": 0.1}}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--agg", "mean"),
+        ("--group-by", "nonsense"),
+        ("--group-by", "params.lr", "--agg", "variance"),
+        ("--group-by", "params.lr", "--format", "%(id)"),
+        ("--group-by", "params.lr", "--sort", "name"),
+        ("--group-by", "params.lr", "--columns", "name"),
+        ("--group-by", "params.lr", "--json=nonsense"),
+    ],
+)
+def test_groups_that_make_no_sense_are_refused(repo: GitRepo, words: tuple[str, ...]) -> None:
+    record(repo, {"params": {"lr": 1}})
+
+    code, out, err = attempt(repo, "ls", *words)
+
+    assert (code, out) == (2, "")
+    assert "hint: " in err
+
+
+def test_the_best_of_each_goal_is_marked_by_a_sign_and_not_by_colour_alone(repo: GitRepo) -> None:
+    record(
+        repo,
+        {"name": "a", "metrics": {"acc": [0.7], "loss": [0.1]}, "goals": {"acc": "max", "loss": "min"}},
+        {"name": "b", "metrics": {"acc": [0.9], "loss": [0.2]}},
+        {"name": "c", "metrics": {"acc": [0.9], "other": [1]}},
+    )
+
+    marked = [re.findall(r"\S+\*", line) for line in ask(repo, "ls").splitlines()]
+    assert marked == [[], ["0.9*"], ["0.9*"], ["0.1*"]]
+    assert "\x1b[1;32m0.9*\x1b[m" in ask(repo, "ls", "--color", "always")
+    assert "*" not in ask(repo, "ls", "a"), "one run is not the best of anything"
+
+
+def test_where_there_is_no_unicode_arrows_and_spreads_are_ascii(repo: GitRepo) -> None:
+    graded(repo)
+    plain = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+
+    assert " acc ^ " in repo.track("ls", env=plain).stdout
+    lines = repo.track("ls", "--group-by", "params.lr", "--agg", "mean,std", env=plain).stdout.splitlines()
+    assert "acc ^ mean +- std" in lines[0]
+    assert "0.930 +- 0.036*" in lines[2]
+
+
+def test_settings_say_which_columns_and_in_which_order(repo: GitRepo) -> None:
+    three(repo)
+    repo.git("config", "track.columns", "name,params.*")
+    repo.git("config", "track.sort", "params.opt.name,-params.lr")
+
+    assert [line.split() for line in ask(repo, "ls").splitlines()] == [
+        ["name", "params.lr", "params.opt.name"],
+        ["third", "10", "adam"],
+        ["first", "0.1", "adam"],
+        ["second", "0.01", "adam"],
+    ]
+    assert ask(repo, "ls", "--columns", "name", "--sort", "name").split() == ["name", "first", "second", "third"]
+    assert ask(repo, "ls", "--csv").splitlines()[0].startswith("id,name,status,created,"), "programs get everything"
+    repo.git("config", "track.columns", "nonsense")
+    code, out, err = attempt(repo, "ls")
+    assert (code, out) == (2, "")
+    assert "'nonsense' is no field of a run\ncause: it stands in the setting track.columns\n" in err
+    repo.git("config", "track.sort", "nonsense")
+    assert "cause: it stands in the setting track.sort\n" in attempt(repo, "ls", "--columns", "name")[2]
+
+
+def test_what_has_no_column_is_said_on_the_last_line_or_beside_a_pipe(repo: GitRepo) -> None:
+    record(repo, *({"name": f"r{at}", "params": {f"p{i:02}": at for i in range(14)}} for at in range(2)))
+
+    _, out, err = attempt(repo, "ls")
+    _, seen = on_a_terminal(["git", "track", "ls"], cwd=repo.path, columns=200)
+
+    assert "not shown" not in out
+    assert err == "hint: 2 columns are not shown: params.p12, params.p13; --columns chooses\n"
+    assert seen.decode().splitlines()[-1] == err.strip().removeprefix("hint: ")
+    assert "not shown" not in "".join(attempt(repo, "ls", "--columns", "name,params.*")[1:])
 
 
 def test_the_head_of_a_wide_character_table_stays_aligned(repo: GitRepo) -> None:

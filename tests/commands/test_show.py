@@ -196,3 +196,21 @@ def test_the_reader_of_a_long_show_may_go_away(repo: GitRepo) -> None:
 
     assert b"Traceback" not in done.stderr
     assert b"error" not in done.stderr
+
+
+def test_on_a_terminal_a_curve_stands_beside_the_numbers_of_each_metric(
+    repo: GitRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(repo, {"name": "x", "metrics": {"up": list(range(8)), "one": [3], "gap": [1, "nan", 0]}})
+
+    def metrics(columns: int) -> dict[str, str]:
+        _, out = on_a_terminal(["git", "track", "show"], cwd=repo.path, columns=columns)
+        lines = out.decode().split("\r\n")
+        return {line.split()[0]: line.split()[-1] for line in lines[lines.index("Metrics") + 2 :] if line}
+
+    assert metrics(90) == {"gap": "▁", "one": "1", "up": "▁▂▃▄▅▆▇█"}
+    assert metrics(48)["up"] == "▁▂▃▄▅▆▇█", "it says more than mean, step and count"
+    assert metrics(12)["up"] == "7", "where there is no room, numbers stay"
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    assert metrics(90)["up"] == "_.-~=*#@"
+    assert "█" not in repo.track("show").stdout

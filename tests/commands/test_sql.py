@@ -43,7 +43,10 @@ def test_runs_params_metrics_and_tags_are_tables(three: GitRepo) -> None:
     joined = "SELECT runs.name, value FROM runs JOIN params ON run = id WHERE params.name = 'lr' ORDER BY value"
     assert [list(row.values()) for row in rows(three, joined)] == [["one", 0.1], ["two", 10], ["three", "inf"]]
     assert rows(three, "SELECT count(*) AS n FROM params WHERE name = 'opt.name' AND value = 'adam'") == [{"n": 1}]
-    assert rows(three, "SELECT last, min, max, mean, step, count, goal, best FROM metrics WHERE name = 'loss'") == [
+    assert rows(
+        three,
+        "SELECT last, min, max, mean, step, count, goal, best FROM metrics WHERE name = 'loss' ORDER BY last IS NULL",
+    ) == [
         {"last": 2.0, "min": 1.0, "max": 3.0, "mean": 2.0, "step": 2, "count": 3, "goal": None, "best": None},
         {"last": None, "min": None, "max": None, "mean": None, "step": 0, "count": 1, "goal": None, "best": None},
     ]

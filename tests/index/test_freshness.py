@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
 from gittrack.git import Git
-from gittrack.index import freshness, updating
+from gittrack.index import freshness, state, updating
 from gittrack.index.listing import Index
+from gittrack.objects import Objects
 from gittrack.refname import RunId
 from gittrack.repo import open_repo
 from tests.gitcmd import GitRepo
@@ -58,7 +59,7 @@ def test_whatever_happens_to_refs_the_next_look_shows_it(repo: GitRepo, seed: in
 
 def test_a_change_that_is_not_looked_for_would_be_missed(repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: an index that always takes itself for fresh."""
-    monkeypatch.setattr(updating, "is_fresh", lambda _git, _state: True)
+    monkeypatch.setattr(state, "is_fresh", lambda _git, _state: True)
     assert wander(repo, 0) >= 0
 
 
@@ -96,9 +97,9 @@ def test_only_the_refs_that_changed_are_read_again(repo: GitRepo, monkeypatch: p
     read: list[str] = []
     real = updating._read
 
-    def noted(git: Git, wanted: Mapping[RunId, updating.At]) -> Iterator[object]:
+    def noted(git: Git, objects: Objects, wanted: Mapping[RunId, updating.At]) -> updating._Found:
         read.extend(wanted)
-        return real(git, wanted)
+        return real(git, objects, wanted)
 
     monkeypatch.setattr(updating, "_read", noted)
     move(repo, {f"refs/runs/{made[3][0].run.id}": made[3][1].oid})
