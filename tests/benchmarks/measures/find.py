@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SIZES = {"small": (10_000, 300), "large": (100_000, 1_000)}
 SHOWN = 20
+SLOW_S = 20  # a peer's process that takes longer is not repeated
 LS = tuple(f"git track ls -n {SHOWN}".split())
 WHERE = (*LS, "--where", "metrics.acc > 0.9 and params.lr < 1e-3", "--sort", "-metrics.acc")
 REFERENCE = "import click, sqlite3, json"
@@ -96,23 +97,29 @@ def looked(bench: Bench, crowd: Crowd, others: list[Crowd]) -> list[report.Row]:
     for command in commands.values():
         if printed(command)[0] != SHOWN + 1:
             raise WorkFailedError(f"`{' '.join(command.words)}` does not print {SHOWN} runs")
+    slow: list[report.Row] = []
     for other in others:
         for name, command in of_peer(bench, other).items():
             try:
-                lines, _ = printed(command)
+                lines, took = printed(command)
             except WorkFailedError as failure:
                 bench.failed(other.tool, "find", failure)
                 continue
-            commands[name], kinds[name] = command, "peer"
             said[name] = f"{other.how}; {lines:,} lines"
+            if took > SLOW_S:
+                said[name] += f"; of {other.runs:,} runs measured once"
+                slow.append(report.Row(name, "peer", {"ms": took * 1e3}, said[name]))
+            else:
+                commands[name], kinds[name] = command, "peer"
     floors = floor_commands(bench, crowd)
     rounds = bench.size(15, 3)
     bench.say(f"find: {rounds} rounds of {len(commands) + len(floors)} processes, {crowd.runs:,} runs")
     laps = bench.race({**commands, **floors}, rounds)
-    return [
+    rows = [
         report.Row(name, kinds.get(name, "floor"), {"ms": median(found) * 1e3}, said.get(name, ""))
         for name, found in laps.items()
     ]
+    return rows + slow
 
 
 def ours(crowd: Crowd, words: tuple[str, ...]) -> Command:
@@ -232,9 +239,8 @@ def notes(rows: Mapping[str, report.Row]) -> list[str]:
     names = " ".join(rows)
     if "mlflow" in names:
         said.append("mlflow lists 1,000 runs at most; a run has one point of each metric there")
-        said.append(
-            "its params are texts, of which its filter knows equality only: the condition is on the metric alone"
-        )
+        said.append("its params are texts, of which its filter knows equality only, so it has no condition on lr:")
+        said += [tool.search for tool in tools.TOOLS if tool.search]
     if "aim" in names:
         said.append("aim lists the ids alone")
     return said

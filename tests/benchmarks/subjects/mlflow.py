@@ -52,7 +52,8 @@ class Mlflow:
         with self.mlflow.start_run() as run:
             run_id = run.info.run_id
         with contextlib.closing(self._database()) as database, database:
-            database.execute("pragma synchronous = off")
+            for pragma in ("synchronous = off", "journal_mode = memory", "cache_size = -500000"):
+                database.execute(f"pragma {pragma}")
             columns = [row[1] for row in database.execute("pragma table_info(runs)")]
             values = ", ".join(OTHERWISE.get(name, name) for name in columns)
             (began,) = database.execute("select start_time from runs where run_uuid = ?", (run_id,)).fetchone()
