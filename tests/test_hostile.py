@@ -373,7 +373,7 @@ def test_a_run_whose_values_are_wild_but_legal_breaks_no_command(
     for words in (
         *(("ls",), ("ls", "--json"), ("ls", "--jsonl"), ("ls", "--csv"), ("ls", "--md"), ("status",), ("log",)),
         *(("ls", "--sort", key) for key in ("created", "-params.n", "duration", 'metrics[""]', "-name", "tags")),
-        ("ls", "--format", "%(created:unix) %(created:iso) %(created:relative) %(params.n) %(metrics[\"\"].max)"),
+        ("ls", "--format", '%(created:unix) %(created:iso) %(created:relative) %(params.n) %(metrics[""].max)'),
         *(("ls", "--since", "yesterday"), ("diff", *runs), ("diff", "--json", *runs), ("show", *runs), ("tag",)),
         *(("show", "--json", *runs), ("diff", runs[3], runs[4]), ("push", "-n")),
     ):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import crowds
 import report
+import tools
 from crowds import Crowd
 from runner import Command, WorkFailedError, run_once
 
