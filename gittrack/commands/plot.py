@@ -16,6 +16,7 @@ from gittrack.terminal import printable
 
 if TYPE_CHECKING:
     from gittrack.chart.panels import Panels, Plan
+    from gittrack.query.condition import Condition
 
 MAX_RUNS = 50  # drawn, unless --max-count says otherwise
 LEGEND_LINES = 6
@@ -97,20 +98,21 @@ def command(
     asked = common.condition(place, where)
     known = common.read_runs(place)
     if target is not None:
-        runs = common.matching(known.find_all([*words, *specs]) if words or specs else known.runs, asked)
+        named = [*words, *specs]
+        runs = common.matching(known.find_all(named), asked) if named else known.index.select(asked, limit=max_count)
         _say_importance(
             common.screen(place, colour), runs[:max_count], target, method or "auto", width, plain, as_json, as_csv
         )
         return
-    everything = known.runs
-    metrics, named = _sorted_out(words, known, everything)
+    metrics, named = _sorted_out(words, known)
     named += specs
-    runs = common.matching(known.find_all(named) if named else everything, asked)
-    if not named:  # those that have something to draw
-        runs = [run for run in runs if any(name in run.metrics for name in metrics)]
-    runs = _first(
-        runs, max_count or (MAX_RUNS if named or asked else 1), told=max_count is None and bool(named or asked)
-    )
+    most = max_count or (MAX_RUNS if named or asked else 1)
+    told = max_count is None and bool(named or asked)
+    if named:
+        runs = common.matching(known.find_all(named), asked)
+    else:
+        runs = known.index.select(_drawable(metrics, asked), limit=None if told else most)
+    runs = _first(runs, most, told=told)
     if x not in ("step", "time") and not any(x in run.metrics for run in runs):
         raise _no_metric(x, runs, what="is neither step nor time, nor a metric of these runs")
     screen = common.screen(place, colour)
@@ -178,21 +180,30 @@ def _say_importance(
 # Which runs, and which metrics ----------------------------------------------------------------------------------------
 
 
-def _sorted_out(words: Sequence[str], known: common.Runs, runs: Sequence[Run]) -> tuple[list[str], list[str]]:
+def _sorted_out(words: Sequence[str], known: common.Runs) -> tuple[list[str], list[str]]:
     """Returns which words are metrics and which are runs; raises NotFound for one that is neither."""
-    names = {name for run in runs for name in run.metrics}
-    metrics = [word for word in dict.fromkeys(words) if word in names]
-    others = [word for word in words if word not in names]
+    metrics = [word for word in dict.fromkeys(words) if known.index.select(_drawable([word]), limit=1)]
+    others = [word for word in words if word not in metrics]
     for word in others:
         try:
             known.find_all([word])
         except Ambiguous:
             raise
         except NotFound as exc:
-            raise (exc if metrics and word.startswith(("tag:", "group:")) else _no_metric(word, runs)) from exc
+            raise (exc if metrics and word.startswith(("tag:", "group:")) else _no_metric(word, known.runs)) from exc
     if not metrics:
+        names = {name for run in known.runs for name in run.metrics}
         raise UsageError("no metric is named", hint=f"metrics: {_some(names)}" if names else "there are no metrics yet")
     return metrics, others
+
+
+def _drawable(metrics: Sequence[str], asked: Condition | None = None) -> Condition:
+    """Returns the condition for runs that have one of the metrics, and match another condition."""
+    from gittrack.query.condition import And, Or, Presence
+    from gittrack.query.fields import Field
+
+    having = Or(tuple(Presence(Field("metrics", name, "last")) for name in metrics))
+    return And((having, asked)) if asked else having
 
 
 def _some(names: set[str]) -> str:

@@ -19,22 +19,22 @@ def command(as_json: str | None, colour: str | None) -> None:
     place = common.open_repo()
     known = common.read_runs(place, deleted=True)
     screen = common.screen(place, colour)
-    runs = known.runs
-    running = [run for run in runs if run.oid is None]
+    running = known.index.live
     try:
         name = remote.choose(place.settings, None, branch=place.git.branch())
         waiting = {run for run, _ in sync.unpushed(place.git, name)}
     except NotFound:
         name, waiting = "", set()
     detached = common.count_detached(place)
-    unpushed = [run for run in runs if run.id in waiting]
+    unpushed = known.index.of(waiting)
+    total = known.index.count(deleted=False)
     if as_json is not None:
         facts = {
             "running": [forms.run_object(run) for run in running],
             "remote": name or None,
             "unpushed": [run.id for run in unpushed],
             "detached": detached,
-            "runs": len([run for run in runs if not run.deleted]),
+            "runs": total,
         }
         screen.print(forms.dump_json(forms.select([facts], as_json)[0] if as_json else facts))
         return
@@ -49,7 +49,6 @@ def command(as_json: str | None, colour: str | None) -> None:
     if detached:
         lines += [f"{detached} run(s) of this repository were recorded outside of it:"]
         lines += ["  `git track import --adopt` brings them home", ""]
-    total = len([run for run in runs if not run.deleted])
     if not name and total:
         lines.append("No remote to push runs to.")
     if not running and not unpushed:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -147,10 +147,21 @@ class Index(naming.Book):
         for name, arguments, function in self._functions:
             self._database.connection.create_function(name, arguments, function, deterministic=True)
 
-    def count(self) -> int:
-        """Returns how many runs there are."""
-        ((found,),) = self._ask(f"SELECT count(*) FROM runs WHERE {self._shown()}")  # noqa: S608 - words of ours
-        return int(found) + len(self.live)
+    def of(self, ids: Collection[RunId]) -> list[Run]:
+        """Returns the runs with these ids, newest first."""
+        if len(ids) > _SOME:
+            return [run for run in self.runs() if run.id in ids]
+        marks = ", ".join("?" * len(ids))
+        return self._merged(
+            self._committed(f"id IN ({marks})", [*ids]), [run for run in self.live if run.id in ids], None
+        )
+
+    def count(self, *, deleted: bool | None = None) -> int:
+        """Returns how many runs there are; deleted: whether to count those that were deleted, by default as listed."""
+        everything = self._deleted if deleted is None else deleted
+        asked = f"SELECT count(*) FROM runs WHERE {self._shown()}" + ("" if everything else " AND NOT deleted")  # noqa: S608 - words of ours
+        ((found,),) = self._ask(asked)
+        return int(found) + len([run for run in self._live_runs[0] if everything or not run.deleted])
 
     def sql(self, text: str) -> Answer:
         """Returns what a question in SQL gives (docs/reference/index.md); raises UsageError. Closes the index."""
