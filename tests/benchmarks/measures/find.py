@@ -106,7 +106,7 @@ def looked(bench: Bench, crowd: Crowd, others: list[Crowd]) -> list[report.Row]:
             except WorkFailedError as failure:
                 bench.failed(other.tool, "find", failure)
                 continue
-            said[name] = f"{other.how}; {lines:,} lines"
+            said[name] = f"{other.how}; {lines:,} lines" if lines else other.how
             if took > SLOW_S:
                 said[name] += f"; of {other.runs:,} runs measured once"
                 slow.append(report.Row(name, "peer", {"ms": took * 1e3}, said[name]))
@@ -136,7 +136,7 @@ def of_peer(bench: Bench, crowd: Crowd) -> dict[str, Command]:
     name = tool.tool.listing.replace(" --repo {out}", "").replace(" --experiment-id 1", "")
     found = {name: Command(tuple(listing.split()), crowd.folder, env, every=every)}
     if tool.tool.search:
-        code = f"import {tool.tool.module}; print({tool.tool.search})"
+        code = f"import {tool.tool.module}; assert len({tool.tool.search}) == {SHOWN}"
         found[called(tool.tool.search)] = Command((str(tool.python), "-c", code), crowd.folder, env, every=every)
     return found
 

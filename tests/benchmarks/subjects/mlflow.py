@@ -51,6 +51,7 @@ class Mlflow:
         """Writes rows like those of a run that its API made: 10,000 through the API take a quarter of an hour."""
         with self.mlflow.start_run() as run:
             run_id = run.info.run_id
+        written: dict[str, Ended] = {}  # the last
         with contextlib.closing(self._database()) as database, database:
             for pragma in ("synchronous = off", "journal_mode = memory", "cache_size = -500000"):
                 database.execute(f"pragma {pragma}")
@@ -69,6 +70,16 @@ class Mlflow:
                     database.executemany(f"insert into metrics {POINT}", points)
                     last = {**point, "step": len(curve) - 1, "value": curve[-1]}
                     database.execute(f"insert into latest_metrics {POINT}", last)
+                written = {other: ended}
+        for other, ended in written.items():
+            self._check(other, ended)
+
+    def _check(self, run_id: str, ended: Ended) -> None:
+        """Raises ValueError unless its API sees a run as it was written."""
+        seen = self.mlflow.MlflowClient().get_run(run_id).data
+        params = {key: str(value) for key, value in ended.params.items()}
+        if seen.params != params or seen.metrics != {key: curve[-1] for key, curve in ended.curves.items()}:
+            raise ValueError("mlflow does not see what was written into its tables")
 
     def frame(self) -> Any:
         return self.mlflow.search_runs(experiment_names=["bench"])
