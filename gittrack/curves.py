@@ -182,6 +182,9 @@ def _without_empty_rows(history: History) -> History:
         return History(array("q"), array("q"), {})
     if len(sparse) == 1 or all(one == sparse[0] for one in sparse):
         return _taken(history, sparse[0])
+    numpy = _numpy()
+    if numpy is not None:
+        return _taken(history, array("q", numpy.unique(numpy.concatenate(sparse)).tobytes()))
     return _taken(history, array("q", sorted(set().union(*sparse))))
 
 
@@ -199,7 +202,12 @@ def _taken(history: History, rows: array[int]) -> History:
 
 
 def _picked(values: array[Any], rows: Iterable[int]) -> array[Any]:
-    return array(values.typecode, map(values.__getitem__, rows))
+    numpy = _numpy()
+    if numpy is None or not isinstance(rows, array):
+        return array(values.typecode, map(values.__getitem__, rows))
+    found = array(values.typecode)
+    found.frombytes(numpy.asarray(values)[numpy.asarray(rows)].data.cast("B"))
+    return found
 
 
 def _column(column: Column, rows: array[int]) -> Column:
@@ -208,6 +216,11 @@ def _column(column: Column, rows: array[int]) -> Column:
         return Column(_picked(column.values, rows))
     if column.rows == rows:
         return Column(column.values)
+    numpy = _numpy()
+    if numpy is not None:
+        both, own, wanted = numpy.intersect1d(column.rows, rows, assume_unique=True, return_indices=True)
+        values = _picked(column.values, array("q", own.astype("q").tobytes()))
+        return Column(values, array("q", wanted.astype("q").tobytes())) if len(both) < len(rows) else Column(values)
     place_of = dict(zip(column.rows, range(len(column.rows)), strict=True))
     there = array("q", (place for place, row in enumerate(rows) if row in place_of))
     values = _picked(column.values, (place_of[rows[place]] for place in there))

@@ -82,8 +82,8 @@ def filled(bench: Bench, tool: Installed, runs: int) -> Crowd:
     return found
 
 
-def peak_bytes(crowd: Crowd, *words: str) -> int:
-    """Returns the most memory that the processes of a command held in a store, the peaks of all added."""
+def peak_bytes(crowd: Crowd, *words: str) -> tuple[int, int]:
+    """Returns the most memory that the processes of a command held in a store: their own, and with files they map."""
     done = subprocess.run(
         [sys.executable, "-S", str(PEAK), *words],
         cwd=crowd.folder,
@@ -94,4 +94,5 @@ def peak_bytes(crowd: Crowd, *words: str) -> int:
     )
     if done.returncode:
         raise WorkFailedError(f"`{' '.join(words)}`: {done.stderr.strip().splitlines()[-1:]}")
-    return int(done.stdout.splitlines()[-1])
+    own, resident = map(int, done.stdout.split())
+    return own, resident

@@ -284,31 +284,46 @@ def sweep(subject: Subject, *, runs: int, calls: int) -> dict[str, Any]:
 def frame(subject: Tabular, *, rounds: int, limit_s: float) -> dict[str, Any]:
     """Times how long all runs take to be a data frame, in a process that has imported pandas."""
     importlib.import_module("pandas")
-    laps: list[float] = []
     shape = (0, 0)
-    stop = time.monotonic() + limit_s
-    while len(laps) < rounds and (not laps or time.monotonic() < stop):
-        began = time.perf_counter()
+
+    def once() -> None:
+        nonlocal shape
         shape = subject.frame().shape
-        laps.append(time.perf_counter() - began)
-    return {"laps": laps, "rows": shape[0], "columns": shape[1]}
+
+    return {"laps": timed(once, once, rounds=rounds, limit_s=limit_s), "rows": shape[0], "columns": shape[1]}
 
 
 def curve(subject: Curved, *, rounds: int, limit_s: float) -> dict[str, Any]:
     """Times how long one long curve takes to be an array: found and read, and then read again."""
     for name in subject.reading:
         importlib.import_module(name)
-    laps: list[float] = []
-    stop = time.monotonic() + limit_s
-    began = time.perf_counter()
-    read = subject.curve(next(iter(METRICS)))
-    rows = len(read())
-    laps.append(time.perf_counter() - began)
-    while len(laps) < rounds and time.monotonic() < stop:
-        began = time.perf_counter()
+    read: Callable[[], Any] = list
+    rows = 0
+
+    def first() -> None:
+        nonlocal read
+        read = subject.curve(next(iter(METRICS)))
+        again()
+
+    def again() -> None:
+        nonlocal rows
         rows = len(read())
-        laps.append(time.perf_counter() - began)
+
+    laps = timed(first, again, rounds=rounds, limit_s=limit_s)
     return {"laps": laps, "rows": rows, "peak_bytes": peak_bytes()}
+
+
+def timed(first: Callable[[], None], again: Callable[[], None], *, rounds: int, limit_s: float) -> list[float]:
+    """Returns the seconds of the first call, and of later ones: one, and more for `limit_s`."""
+    began = time.perf_counter()
+    first()
+    laps = [time.perf_counter() - began]
+    stop = time.monotonic() + limit_s
+    while len(laps) < rounds and (len(laps) == 1 or time.monotonic() < stop):
+        began = time.perf_counter()
+        again()
+        laps.append(time.perf_counter() - began)
+    return laps
 
 
 def curves(subject: Curved, *, points: int) -> dict[str, Any]:
