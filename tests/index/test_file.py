@@ -6,12 +6,14 @@ import os
 import random
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gittrack.index import database, schema
+from gittrack.index import database, schema, updating, workers
 from gittrack.index.listing import Index
 from gittrack.repo import open_repo
 from tests.gitcmd import GitRepo, run
@@ -186,6 +188,23 @@ def test_many_processes_may_make_and_read_it_at_once(filled: GitRepo) -> None:
     )
 
     assert run(["sh", "-c", script], cwd=filled.path).stdout.split() == ["40"]
+
+
+def test_very_many_runs_are_read_by_several_processes(filled: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(filled.path / ".git/gittrack")
+    monkeypatch.setattr(updating, "_PART", 2)
+    monkeypatch.setattr(workers, "_cores", lambda: 3)
+    monkeypatch.setattr(workers, "_is_alone", lambda: True)
+    real, mine = updating._read, []
+
+    def slowly(*arguments: Any) -> updating._Found:
+        mine.append(os.getpid())
+        time.sleep(0.02)
+        return real(*arguments)
+
+    monkeypatch.setattr(updating, "_read", slowly)
+    assert indexed(filled) == refs_of_runs(filled)
+    assert 0 < len(mine) < 20, "the others read some of the twenty parts"
 
 
 def test_processes_that_change_runs_while_others_list_never_lose_one(filled: GitRepo) -> None:
