@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from gittrack import repo as repository
 from gittrack.index import database, schema, updating, workers
 from gittrack.index.listing import Index
 from gittrack.repo import open_repo
@@ -228,3 +229,38 @@ def test_processes_that_change_runs_while_others_list_never_lose_one(filled: Git
 
     assert run(["sh", "-c", command], cwd=filled.path, env={"PYTHONPATH": str(root)}).stdout == ""
     assert indexed(filled) == refs_of_runs(filled)
+
+
+def on_a_network_disk(monkeypatch: pytest.MonkeyPatch, repo: GitRepo, base: Path) -> Path:
+    """Makes the repository's disk, and no other, one of another machine; returns the folder for what is local."""
+    monkeypatch.setattr(database, "may_stall", lambda path: repo.path in path.parents)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(base))
+    repository._places.clear()
+    return base / f"gittrack-{os.getuid()}"
+
+
+def test_for_a_repository_on_a_network_disk_the_index_is_on_this_machine(
+    filled: GitRepo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.rmtree(filled.path / ".git/gittrack")
+    own = on_a_network_disk(monkeypatch, filled, tmp_path)
+
+    assert indexed(filled) == refs_of_runs(filled)
+    assert not (filled.path / ".git/gittrack").exists()
+    assert own.stat().st_mode & 0o777 == 0o700
+    [pointer] = own.glob("*/current")
+    before = pointer.read_bytes()
+    move(filled, {f"refs/runs/{min(refs_of_runs(filled))}": None})
+    assert indexed(filled) == refs_of_runs(filled)
+    assert pointer.read_bytes() != before
+
+
+def test_a_folder_that_somebody_else_can_enter_is_not_used(
+    filled: GitRepo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = on_a_network_disk(monkeypatch, filled, tmp_path)
+    own.mkdir()
+    own.chmod(0o755)
+
+    assert indexed(filled) == refs_of_runs(filled)
+    assert list(own.iterdir()) == []
