@@ -52,10 +52,11 @@ def shown(metric: Metric | None, goal: Goal | None) -> float | None:
     return metric.max if goal == "max" else metric.min if goal == "min" else metric.last
 
 
-def chosen(runs: Sequence[Run]) -> list[Column]:
+def chosen(runs: Sequence[Run], order: Sequence[str] = ()) -> list[Column]:
     """Returns the columns that tell these runs apart, in the order they are read.
 
-    Those are metrics with a goal, a few others (none of the machine's own), and the params that vary."""
+    Those are metrics with a goal, a few others (none of the machine's own), and the params that vary; and what the runs
+    are sorted by, where the column of its metric shows another statistic."""
     sample = runs[:SAMPLE]
     twins = len({run.name for run in sample}) < len(sample)  # then only ids tell which is which
     has_code = any(run.code.commit or run.code.dirty for run in sample)
@@ -67,9 +68,21 @@ def chosen(runs: Sequence[Run]) -> list[Column]:
         Column("duration", "TIME", 290),
         *([Column("code", "CODE", 300)] if has_code else []),
         *([Column("group", "GROUP", 280)] if _differs([run.group for run in sample]) else []),
+        *_sorting_columns(sample, order),
         *_metric_columns(sample),
         *_param_columns(sample),
         *([Column("tags", "TAGS", 270)] if any(run.tags for run in sample) else []),
+    ]
+
+
+def _sorting_columns(runs: Sequence[Run], order: Sequence[str]) -> list[Column]:
+    aims = goals(runs)
+    found = [field for field, _ in map(fields.order, order) if field.of == "metrics"]
+    shown = {name: "best" if aims.get(name) else "last" for name in _metrics(runs)}
+    return [
+        Column(f"{full('metrics', name)}.{statistic}", f"{name}.{statistic}", 99, aims.get(name))
+        for _, name, statistic in found
+        if statistic != shown.get(name)
     ]
 
 

@@ -293,8 +293,11 @@ def cut(text: str, width: int) -> str:
     """Returns a text that takes at most `width` columns, its end replaced by `…`."""
     if width_of(text) <= width:
         return text
-    while text and width_of(text) > width - 1:
-        text = text[:-1]
+    room = width - 1
+    for at, char in enumerate(text):
+        room -= width_of(char)
+        if room < 0:
+            return text[:at] + "…"
     return text + "…"
 
 

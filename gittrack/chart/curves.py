@@ -125,12 +125,15 @@ def thin(curve: Curve, points: int, *, log_x: bool = False) -> Curve:
     return curve._replace(xs=[curve.xs[at] for at in kept], ys=[curve.ys[at] for at in kept])
 
 
-def band(curves: Sequence[Curve], label: str, *, kind: BandKind, points: int, log_x: bool = False) -> Curve:
+def band(
+    curves: Sequence[Curve], label: str, *, kind: BandKind, points: int, log_x: bool = False, log_y: bool = False
+) -> Curve:
     """Returns the mean of curves at each x, with the standard deviation (n - 1) or the least and greatest as its band.
 
     Where all curves have the same few xs (seeds of one setting do), those are taken; otherwise `points` xs at equal
     distances, with each curve interpolated linearly between its points. A curve counts where it has values: not before
-    its first point, behind its last, or in a gap. The band of one curve alone has no width."""
+    its first point, behind its last, or in a gap. The band of one curve alone has no width. log_y: where the deviation
+    would reach below 0, which no logarithmic axis shows, the band ends at the least value."""
     grid = _grid(curves, points, log_x=log_x)
     sums: list[list[float]] = [[] for _ in grid]
     for curve in curves:
@@ -146,7 +149,8 @@ def band(curves: Sequence[Curve], label: str, *, kind: BandKind, points: int, lo
             spread = 0.0
             if len(values) > 1:
                 spread = math.hypot(*(value - mean for value in values)) / math.sqrt(len(values) - 1)
-            least, greatest = mean - spread, mean + spread
+            floor = least if log_y and mean - spread <= 0 else mean - spread
+            least, greatest = floor, mean + spread
         means.append(mean)
         low.append(least)
         high.append(greatest)

@@ -107,7 +107,8 @@ def _banded(
         means: list[Curve | None] = []
         for label, members in zip(made.labels, groups.values(), strict=True):
             own = [curve for at in members if (curve := found[at]) is not None and len(curve.xs)]
-            means.append(curving.band(own, label, kind=kind, points=points, log_x=plan.log_x) if own else None)
+            axes = {"log_x": plan.log_x, "log_y": plan.log_y}
+            means.append(curving.band(own, label, kind=kind, points=points, **axes) if own else None)
         banded.append((metric, _drawable(made, metric, means, log_x=False, log_y=plan.log_y)))
     return banded
 

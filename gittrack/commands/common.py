@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from gittrack import output, repo
-from gittrack.errors import GittrackError, NotARepository
+from gittrack.errors import GittrackError, NotARepository, UsageError
 from gittrack.index import live
 from gittrack.index.listing import Index
 from gittrack.model import Run
@@ -38,6 +39,16 @@ def open_repo() -> Repo:
     if live.has_any(place.git):
         _recover(place)
     return place
+
+
+def ask_settings(place: Repo) -> None:
+    """Has git asked for the settings while the command goes on; who needs them waits for the answer."""
+
+    def ask() -> None:
+        with contextlib.suppress(GittrackError, OSError):  # then whoever needs them asks again, and is told
+            _ = place.settings
+
+    threading.Thread(target=ask, daemon=True).start()
 
 
 def _where_else() -> str | None:
@@ -188,7 +199,14 @@ def condition(
         parts += [language.parse(text, date=place.git.date) for text in queries]
     parts += [condition.Compare(Field("run", "tags"), "==", tag) for tag in tags]
     parts += [condition.In(Field("run", "status"), tuple(statuses))] if statuses else []
-    parts += [condition.Compare(Field("run", "created"), ">=", place.git.date(since))] if since else []
+    if since:
+        from gittrack.query import language
+
+        try:
+            began = language.moment(since, place.git.date)
+        except UsageError as exc:
+            raise UsageError(f"--since '{since}': {exc.message}", hint=exc.hint) from exc
+        parts.append(condition.Compare(Field("run", "created"), ">=", began))
     return condition.And(tuple(parts)) if len(parts) > 1 else parts[0]
 
 
@@ -262,6 +280,17 @@ def short_code(run: Run) -> str:
 __all__ = ["RUNS", "Runs", "is_run_id"]
 
 
+class Finite(click.FloatRange):
+    """A range of numbers, which NaN is not in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Returns the number; fails for what is none."""
+        found = super().convert(value, param, ctx)
+        if found != found:
+            self.fail(f"{value!r} is no number", param, ctx)
+        return found
+
+
 class JsonCommand(click.Command):
     """A command whose `--json` may stand alone or name fields (`--json=id,metrics`), and never takes the next word."""
 
@@ -278,8 +307,6 @@ def json_option(function: F) -> F:
 
 def assignments(words: Sequence[str]) -> dict[str, Any]:
     """Returns `k=v` words as a nested mapping; values are read as YAML 1.2 scalars. Raises UsageError."""
-    from gittrack.errors import UsageError
-
     found: dict[str, Any] = {}
     for word in words:
         name, equals, value = word.partition("=")

@@ -66,7 +66,8 @@ def command(
     a metric with a goal has a `*`, and of many the worst a `!`. PATHs limit what is said of code.
 
     With --metric it says instead whether that is worse in the second run than in the first by more than --tolerance,
-    and with --exit-code it exits with 1 if so, and with 3 if a run has no such metric."""
+    and with --exit-code it exits with 1 if so, and with 3 if a run has no such metric. The best value is compared
+    where there is a goal, else the last; `val/acc.last` names one of them."""
     place = common.open_repo()
     screen = common.screen(place, colour)
     parts, within, paths = _parts(only), _tolerance(metrics, tolerance, goal), ctx.meta["gittrack.paths"]
@@ -76,6 +77,8 @@ def command(
     verdicts = _verdicts(chosen, metrics, within, goal)
     if verdicts and as_json is None and not as_csv and not as_md:
         names = comparison.names_of(chosen)
+        for run in dict.fromkeys(run.id for run in chosen if run.status != "finished"):
+            output.warn(f"warning: run {run} did not finish; what it reached is compared")
         screen.print([comparison.verdict(screen, found, *names) for found in verdicts])
         return 1 if exit_code and not all(found.passed for found in verdicts) else 0
     details = _details(place, chosen) if {"env", "artifacts"} & set(parts) else [None] * len(chosen)
@@ -118,6 +121,8 @@ def _which(place: Repo, words: Sequence[str]) -> list[Run]:
     if len(found) == 1 and len(words) == 1:
         before = known.index.before(found[0])
         found = [before, *found] if before else found
+    if len(found) == 1 and len(words) == 2:  # as the newest and the best when it is the best
+        found *= 2
     if len(found) < 2:
         cause = f"all of these name run '{found[0].name}'" if len(words) > 1 else None
         raise UsageError("diff needs two runs", cause=cause, hint="name two, as in `git track diff @{-1} @`")

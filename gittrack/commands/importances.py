@@ -90,7 +90,7 @@ def lines(screen: output.Screen, found: Answer, target: str, *, width: int, bloc
     wide = max(8, min(40, width - 60))
     sizes = [param.importance or 0.0 if forest else param.effect for param in found.params]
     most = max(1.0 if not forest else max(sizes), 1e-12)
-    heads = ["PARAM", "", *(["SHARE"] if forest else []), "RANK", "CHANCE", "RUNS"]
+    heads = ["PARAM", "", *(["LOSS"] if forest else []), "RANK", "CHANCE", "RUNS"]
     cells: list[list[str]] = []
     colours: dict[tuple[int, int], tuple[str, ...]] = {}
     for at, (param, size) in enumerate(zip(found.params, sizes, strict=True)):
@@ -112,9 +112,9 @@ def lines(screen: output.Screen, found: Answer, target: str, *, width: int, bloc
 
 
 _NOTES = (
-    "SHARE   of the variance, lost to a random forest when the param is shuffled",
-    "RANK    Spearman's correlation: + if more of it goes with more; of texts, how far",
-    "        their values lie apart, from 0 to 1",
+    "LOSS    of the forest's R2 when the param is shuffled: it may be more than 1",
+    "RANK    Spearman's correlation: + if more of it goes with more; of texts, how",
+    "        far their values lie apart, from 0 to 1",
     "CHANCE  of a RANK like that if the param does not matter",
 )
 

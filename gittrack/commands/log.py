@@ -64,5 +64,5 @@ def _line(screen: output.Screen, run: Run) -> str:
     ]
     parts += [f"{printable(name)} {output.number(value)}" for name, value in numbers[:3]]
     parts += [f"[{printable(', '.join(run.tags))}]"] if run.tags else []
-    parts += ["with uncommitted changes"] if run.code.dirty else []
+    parts += ["uncommitted changes"] if run.code.dirty else []
     return "  ".join(parts)

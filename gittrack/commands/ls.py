@@ -68,24 +68,27 @@ def command(
     On a terminal the columns are the metrics with a goal, a few others, and the params that vary, as many as fit;
     the best value of a goal has a `*`. With --group-by there is one row for the runs that agree, as those of one
     setting with several seeds, and --sort may name an aggregate: 'std(metrics.loss)'."""
-    place = common.open_repo()
-    screen = common.screen(place, colour)
     if agg and not group_by:
         raise UsageError("--agg needs groups", hint="add --group-by params.X")
+    place = common.open_repo()
+    common.ask_settings(place)
+    asked = common.condition(place, where, statuses=statuses, tags=tags, since=since)
+    known = common.read_runs(place, deleted=everything)
+    screen = common.screen(place, colour)
     form = "json" if as_json is not None else "jsonl" if jsonl else "csv" if as_csv else "md" if as_md else None
     order = ["-created"]
     if not group_by:
         with _of_setting("sort", sort):
             order = columns.sorting(sort or place.settings.get("sort"))
-    asked = common.condition(place, where, statuses=statuses, tags=tags, since=since)
     limit = None if group_by else max_count
     table = not (form or group_by or template)
     paged = table and screen.terminal and not (wanted or place.settings.get("columns"))
-    shown = _which(place, runs, asked=asked, order=order, limit=limit, everything=everything, paged=paged)
+    shown = _which(known, runs, asked=asked, order=order, limit=limit, paged=paged)
     if shown is None and table:
         output.warn("no runs yet; record one with `git track run -- CMD`, or `import gittrack` in a script")
     shown = shown or Shown([])
     found = shown.first
+    _warn_of_absent(known, found, asked=asked, order=order, named=(group_by, wanted))
     if group_by:
         if template is not None:
             raise UsageError("--format prints runs, and these are groups", hint="use --csv, --json or --jsonl")
@@ -100,7 +103,7 @@ def command(
         heads, rows = _chosen(wanted, found) if wanted else forms.wide_rows(found)
         _print_sheet(screen, heads, rows, form)
     elif found:
-        screen.page(_lines(place, screen, shown, wanted), common.pager(place) if screen.terminal else None)
+        screen.page(_lines(place, screen, shown, wanted, order), common.pager(place) if screen.terminal else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,19 +132,17 @@ class Shown:
 
 
 def _which(
-    place: Repo,
+    known: common.Runs,
     words: Sequence[str],
     *,
     asked: Condition | None,
     order: Sequence[str],
     limit: int | None,
-    everything: bool,
     paged: bool,
 ) -> Shown | None:
     """Returns the runs that are meant, in their order; None if there are none at all.
 
     paged: whether the first are wanted at once, and the rest when their turn comes."""
-    known = common.read_runs(place, deleted=everything)
     if words:
         return Shown(sorted(common.matching(known.find_all(words), asked), key=fields.sort_key(*order))[:limit])
     if paged and limit is None and asked is None and list(order) == ["-created"]:
@@ -149,6 +150,29 @@ def _which(
         return Shown(first, known.index if len(first) == columns.SAMPLE else None) if first else None
     found = known.index.select(asked, order=order, limit=limit)
     return Shown(found) if found or known.index else None
+
+
+def _warn_of_absent(
+    known: common.Runs,
+    found: Sequence[Run],
+    *,
+    asked: Condition | None,
+    order: Sequence[str],
+    named: Sequence[str | None],
+) -> None:
+    """Says which of the params and metrics that were asked for no run has, where the answer looks like that."""
+    looked_for = [fields.order(text)[0] for text in order]
+    for text in filter(None, named):
+        looked_for += [fields.field(name) for name in columns.split(text) if "*" not in name]
+    looked_for = [field for field in looked_for if field.of != "run"]
+    if asked is not None and not found:
+        from gittrack.query.condition import fields_of
+
+        looked_for += fields_of(asked)
+    if looked_for:
+        from gittrack.commands import absent
+
+        absent.warn(known.index, absent.without_value(found, looked_for))
 
 
 @contextlib.contextmanager
@@ -161,17 +185,19 @@ def _of_setting(key: str, text: str | None) -> Iterator[None]:
         raise
 
 
-def _lines(place: Repo, screen: output.Screen, shown: Shown, wanted: str | None) -> Iterator[str]:
+def _lines(place: Repo, screen: output.Screen, shown: Shown, wanted: str | None, order: Sequence[str]) -> Iterator[str]:
     """Yields the lines of the table for people, and what had no room in it."""
     from gittrack import tables
 
     runs, names = shown.first, wanted or place.settings.get("columns")
     with _of_setting("columns", wanted):
-        chosen = columns.named(names, runs) if names else columns.chosen(runs)
+        chosen = columns.named(names, runs) if names else columns.chosen(runs, order)
     table = tables.of_runs(screen, chosen, runs, now=common.now(), rest=shown.rest(), best=shown.best(chosen))
     yield from table.lines()
     more = [] if names else columns.without(runs, chosen)
-    yield from _footer(screen, tables.left_out(table, [column.name for column in chosen], more=more))
+    called = [column.name for column in chosen]
+    hint = "a wider terminal shows them" if names else "--columns chooses"
+    yield from _footer(screen, tables.left_out(table, called, more=more, hint=hint))
 
 
 def _footer(screen: output.Screen, said: str | None) -> Iterator[str]:

@@ -40,7 +40,7 @@ class PlotCommand(common.JsonCommand):
 )
 @common.where_option
 @click.option("--x", default="step", show_default=True, help="What stands across: step, time or a metric.")
-@click.option("--smooth", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Weight of the moving average.")
+@click.option("--smooth", type=common.Finite(0, 1, max_open=True), default=0.0, help="Weight of the moving average.")
 @click.option("--log-x", is_flag=True, help="Make the axis across logarithmic.")
 @click.option("--log-y", is_flag=True, help="Make the axis up logarithmic.")
 @click.option(

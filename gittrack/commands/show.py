@@ -12,7 +12,7 @@ from gittrack import forms, journal, output, store
 from gittrack.codec import manifest
 from gittrack.commands import common
 from gittrack.errors import NotFound
-from gittrack.model import Event, Metric, Run
+from gittrack.model import SYSTEM, Event, Metric, Run
 from gittrack.query.naming import Named
 from gittrack.terminal import printable, printable_lines
 
@@ -127,7 +127,7 @@ def _text(
         )
     if run.metrics:
         yield from _section(screen, "Metrics")
-        yield from ("  " + line for line in _metric_table(screen, run.metrics, sparks))
+        yield from ("  " + line for line in _metric_table(screen, _in_order(run.metrics), sparks))
     if isinstance(facts.get("artifacts"), dict) and run.artifact_count and run.oid:
         yield from _section(screen, "Artifacts")
         rows = [
@@ -188,6 +188,11 @@ def _sparks(place: Any, screen: output.Screen, run: Run) -> dict[str, Sequence[f
 
     columns = histories.read(place.git, run, wanted).columns
     return {name: column.values for name, column in columns.items() if len(column.values) > 1}
+
+
+def _in_order(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    """Returns metrics with a goal first, and those of the machine last."""
+    return dict(sorted(metrics.items(), key=lambda item: (item[0].startswith(SYSTEM), item[1].goal is None)))
 
 
 def _metric_table(screen: output.Screen, metrics: Any, sparks: Mapping[str, Sequence[float]]) -> list[str]:

@@ -149,7 +149,7 @@ class World:
 )
 @click.option("-w", "--wait", is_flag=True, help="Go on when all have ended, and wait for runs that begin.")
 @common.colour_option
-def command(runs: tuple[str, ...], metrics: tuple[str, ...], interval: float, wait: bool, colour: str | None) -> None:
+def command(runs: tuple[str, ...], metrics: tuple[str, ...], interval: float, wait: bool, colour: str | None) -> int:
     """Follow runs while they are recorded, by default all of them.
 
     On a terminal their latest values and curves are kept up to date; to a pipe goes a line for each change. It ends
@@ -161,16 +161,17 @@ def command(runs: tuple[str, ...], metrics: tuple[str, ...], interval: float, wa
     world.look()
     if not world.runs and not wait:
         output.warn("nothing is being recorded; --wait waits for a run to begin")
-        return
+        return 0
     show = Live(screen, metrics) if screen.terminal else Lines(screen, metrics)
-    with _resizes() as resized:
+    with contextlib.suppress(KeyboardInterrupt), _resizes() as resized:  # Ctrl-C is how one stops looking
         while True:
             show.update(world)
             if not world.running and not wait:
-                return
+                return 0
             if _pause(resized, interval):
                 show.resize()
             world.look()
+    return 130
 
 
 @contextlib.contextmanager

@@ -159,7 +159,7 @@ class Index(naming.Book):
     def count(self, *, deleted: bool | None = None) -> int:
         """Returns how many runs there are; deleted: whether to count those that were deleted, by default as listed."""
         everything = self._deleted if deleted is None else deleted
-        asked = f"SELECT count(*) FROM runs WHERE {self._shown()}" + ("" if everything else " AND NOT deleted")  # noqa: S608 - words of ours
+        asked = f"SELECT count(*) FROM runs WHERE {self._shown()}" + ("" if everything else " AND NOT runs.deleted")  # noqa: S608 - words of ours
         ((found,),) = self._ask(asked)
         return int(found) + len([run for run in self._live_runs[0] if everything or not run.deleted])
 
@@ -275,9 +275,9 @@ class Index(naming.Book):
 
     def _shown(self) -> str:
         """Returns the condition for rows that are listed: a live run stands for its earlier commit."""
-        parts = [] if self._deleted else ["NOT deleted"]
+        parts = [] if self._deleted else ["NOT runs.deleted"]
         if self._live_runs[0]:
-            parts.append(f"id NOT IN ({', '.join(repr(str(run.id)) for run in self._live_runs[0])})")
+            parts.append(f"runs.id NOT IN ({', '.join(repr(str(run.id)) for run in self._live_runs[0])})")
         return " AND ".join(parts) or "1"
 
     def _committed(

@@ -53,6 +53,7 @@ def ask(connection: sqlite3.Connection, text: str) -> Answer:
     The connection is of no other use then."""
     connection.set_authorizer(_authorize)
     connection.set_progress_handler(lambda: 0, _STEPS)
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     try:
         cursor = connection.execute(text)
         rows = cursor.fetchall()
@@ -60,7 +61,10 @@ def ask(connection: sqlite3.Connection, text: str) -> Answer:
         if "interrupted" in str(exc):
             raise KeyboardInterrupt from exc
         raise UsageError("cannot answer this", cause=_told(exc), hint="see `git track sql -h` for the tables") from exc
-    return Answer([column[0] for column in cursor.description or ()], rows)
+    if not cursor.description:
+        raise UsageError("there is no question", hint="see `git track sql -h`")
+    plain = [tuple(value.hex() if isinstance(value, bytes) else value for value in row) for row in rows]
+    return Answer([column[0] for column in cursor.description], plain)
 
 
 def prepare(connection: sqlite3.Connection, live: Sequence[Run], *, deleted: bool) -> None:

@@ -110,7 +110,7 @@ def _near(text: str) -> str:
     near = [f"{near[0]}.{rest}"] if near else difflib.get_close_matches(text, [*RUN_FIELDS, *_ALIASES], n=3, cutoff=0.7)
     if near:
         return "did you mean " + " or ".join(f"'{name}'" for name in near) + "?"
-    if text.isidentifier():
+    if text.isidentifier() or "/" in text:
         return f"metrics.{text} or params.{text}? fields of the run itself: " + ", ".join(RUN_FIELDS)
     return "fields: " + ", ".join([*RUN_FIELDS, "params.X", "metrics.X"])
 

@@ -68,6 +68,28 @@ def parse(text: str, *, date: Callable[[str], float] | None = None) -> Condition
     return _Parser(text, date).whole()
 
 
+def moment(text: str, date: Callable[[str], float] | None) -> float:
+    """Returns a date as Unix seconds: an exact one, or what git makes of it; raises UsageError.
+
+    git takes gibberish for now, and 13 months for some date, so it is asked only about what looks like one."""
+    hint = 'write it as git does: "2026-11-23", "2 weeks ago", "yesterday"'
+    if _MOMENT.fullmatch(text):
+        exact = fields.seconds(text)
+        if exact is not None:
+            return exact
+        raise UsageError(f"'{text}' is in no calendar", hint=hint)
+    if _DAY.fullmatch(text) and fields.seconds(text) is None:
+        raise UsageError(f"'{text}' is in no calendar", hint=hint)
+    if date is None or len(text) > 100 or not text.isprintable() or not _DATE.search(text.lower()):
+        raise UsageError("this is no date", hint=hint)
+    try:
+        # git reads a day as this time of that day.
+        return date(f"{text} 00:00:00" if _DAY.fullmatch(text) else text)
+    except UsageError as exc:
+        exc.hint = hint
+        raise
+
+
 class _Parser:
     def __init__(self, text: str, date: Callable[[str], float] | None) -> None:
         self.text = text
@@ -331,15 +353,7 @@ class _Parser:
         return value
 
     def _moment(self, operand: _Operand) -> float:
-        text = str(operand.value)
-        exact = fields.seconds(text) if _MOMENT.fullmatch(text) else None
-        if exact is not None:
-            return exact
-        hint = 'write it as git does: "2026-11-23", "2 weeks ago", "yesterday"'
-        if self.date is None or len(text) > 100 or not text.isprintable() or not _DATE.search(text.lower()):
-            self._fail("this is no date", operand.start, operand.end, hint=hint)
         try:
-            # git reads a day as this time of that day.
-            return self.date(f"{text} 00:00:00" if _DAY.fullmatch(text) else text)
+            return moment(str(operand.value), self.date)
         except UsageError as exc:
-            self._fail(exc.message, operand.start, operand.end, hint=hint)
+            self._fail(exc.message, operand.start, operand.end, hint=exc.hint)

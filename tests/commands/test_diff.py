@@ -396,3 +396,26 @@ def test_on_a_narrow_terminal_it_still_says_better_or_worse(repo: GitRepo) -> No
     _, seen = on_a_terminal(["git", "track", "diff", "one", "two"], cwd=repo.path, columns=40)
 
     assert ["acc", "\u2191", "0.50", "0.75*", "+0.25", "better"] in words(seen.decode())
+
+
+def test_the_newest_run_passes_the_gate_against_the_best_when_it_is_the_best(repo: GitRepo) -> None:
+    record(
+        repo,
+        {"name": "old", "metrics": {"acc": [0.5]}, "goals": {"acc": "max"}},
+        {"name": "new", "metrics": {"acc": [0.9]}, "goals": {"acc": "max"}},
+    )
+
+    assert attempt(repo, "diff", "--exit-code", "--metric", "acc", "best:acc", "@")[0] == 0
+    assert attempt(repo, "diff", "--exit-code", "--metric", "acc", "best:acc", "old")[0] == 1
+
+
+def test_the_gate_says_when_a_run_did_not_finish(repo: GitRepo) -> None:
+    ids = record(
+        repo,
+        {"name": "good", "metrics": {"acc": [0.5]}, "goals": {"acc": "max"}},
+        {"name": "bad", "metrics": {"acc": [0.9]}, "goals": {"acc": "max"}, "exit_code": 1},
+    )
+
+    code, _, err = attempt(repo, "diff", "--exit-code", "--metric", "acc", "good", "bad")
+    assert code == 0
+    assert err == f"warning: run {ids[1]} did not finish; what it reached is compared\n"

@@ -16,7 +16,7 @@ def test_runs_stand_under_the_commit_they_were_made_from(repo: GitRepo) -> None:
     lines = repo.track("log").stdout.splitlines()
 
     assert [line.split(" ", 1)[1] for line in (lines[0], lines[2])] == ["(HEAD -> main) newest", "train: begin"]
-    assert lines[1].endswith("dirty  finished  with uncommitted changes")
+    assert lines[1].endswith("dirty  finished  uncommitted changes")
     assert lines[3].endswith("old  finished  acc 0.5  [t]")
     assert len(lines) == 4
 

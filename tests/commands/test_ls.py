@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+import time
 from typing import Any
 
 import pytest
@@ -509,3 +510,47 @@ def test_the_head_of_a_wide_character_table_stays_aligned(repo: GitRepo) -> None
         "abcd  finished",
         "\u4e16\u754c  finished",
     ]
+
+
+def test_what_is_sorted_by_is_shown_where_the_column_has_another_statistic(repo: GitRepo) -> None:
+    record(
+        repo,
+        {"name": "one", "metrics": {"acc": [0.9, 0.1]}, "goals": {"acc": "max"}},
+        {"name": "two", "metrics": {"acc": [0.5, 0.4]}, "goals": {"acc": "max"}},
+    )
+
+    head, *rows = ask(repo, "ls", "--sort", "-metrics.acc").splitlines()
+    assert [row.split()[0] for row in rows] == ["two", "one"]
+    assert head.split()[6:9] == ["acc.last", "↑", "acc"]
+    assert "acc.last" not in ask(repo, "ls", "--sort", "-metrics.acc.best")
+
+
+def test_a_name_that_no_run_has_is_told_with_the_near_ones(repo: GitRepo) -> None:
+    three(repo)
+
+    for words, name, near in (
+        (("--where", "params.opt.nam == 'adam'"), "params.opt.nam", "params.opt.name"),
+        (("--sort", "metrics.los"), "metrics.los", "metrics.loss"),
+        (("--columns", "name,metrics.val/ac"), "metrics.val/ac", "metrics.val/acc"),
+        (("--group-by", "params.lrr"), "params.lrr", "params.lr"),
+    ):
+        code, _, err = attempt(repo, "ls", *words)
+        assert code == 0
+        assert f"warning: no run has {name}\nhint: did you mean {near}?" in err, words
+    assert "no run has" not in attempt(repo, "ls", "--where", "params.lr > 1000")[2], "an empty answer is one"
+
+
+@pytest.mark.parametrize("since", ["banana", "tomorrow", "2026-13-45", "2026-02-30", "\u00e9", "x" * 200])
+def test_what_is_no_date_is_an_error_wherever_a_date_is_asked_for(repo: GitRepo, since: str) -> None:
+    record(repo, {})
+
+    assert attempt(repo, "ls", "--since", since)[0] == 2
+    assert attempt(repo, "ls", "--where", f'created > "{since}"')[0] == 2
+
+
+def test_a_run_of_thousands_of_metrics_does_not_slow_the_list_down(repo: GitRepo) -> None:
+    record(repo, {"metrics": {f"m{number:04d}": [number] for number in range(2000)}}, {"metrics": {"loss": [1]}})
+
+    began = time.perf_counter()
+    assert "columns are not shown" in attempt(repo, "ls")[2]
+    assert time.perf_counter() - began < 5, "it took minutes when the hint was cut a letter at a time"

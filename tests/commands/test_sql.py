@@ -135,3 +135,8 @@ def test_hostile_texts_do_not_reach_the_terminal(repo: GitRepo) -> None:
 
     for options in ([], ["--md"]):
         assert "\x1b" not in ask(repo, "sql", *options, 'SELECT name, tags, name AS "\x1b[1m" FROM runs')
+
+
+def test_bytes_and_texts_that_are_none_are_shown_as_texts(three: GitRepo) -> None:
+    assert rows(three, "SELECT x'00ff' AS b, CAST(x'ff41' AS TEXT) AS t") == [{"b": "00ff", "t": "\ufffdA"}]
+    assert attempt(three, "sql", "")[0] == attempt(three, "sql", "-- nothing")[0] == 2

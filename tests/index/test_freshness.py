@@ -127,3 +127,12 @@ def test_what_remotes_were_seen_to_have_is_told(repo: GitRepo) -> None:
     move(repo, {f"refs/gittrack/origin/runs/{two[0].run.id}": two[1].oid})
     index.refresh()
     assert index.apart == ""
+
+
+def test_the_best_of_a_metric_is_found_while_a_run_is_recorded(repo: GitRepo) -> None:
+    made = versions(repo, runs=3, each=1)
+    move(repo, {f"refs/runs/{name}": found[0].oid for name, found in made.items()})
+    repo.track("start", "--name", "live")
+
+    assert repo.track("show", "best:acc", "--format", "%(name)").stdout == "run-2-v0\n"
+    assert repo.track("show", "best:min:acc", "--format", "%(name)").stdout == "run-2-v0\n"
