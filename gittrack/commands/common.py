@@ -205,7 +205,8 @@ def condition(
         try:
             began = language.moment(since, place.git.date)
         except UsageError as exc:
-            raise UsageError(f"--since '{since}': {exc.message}", hint=exc.hint) from exc
+            exc.message = exc.message if since in exc.message else f"'{since}' is no date"
+            raise
         parts.append(condition.Compare(Field("run", "created"), ">=", began))
     return condition.And(tuple(parts)) if len(parts) > 1 else parts[0]
 
