@@ -280,11 +280,14 @@ def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
     return found if len(found) == count else _flatten_clashing(nested)
 
 
+_LEAVES = frozenset({str, int, float, bool, list, type(None)})
+
+
 def _flatten_into(found: dict[str, Any], nested: Mapping[str, Any], prefix: str) -> int:
     """Adds what is in a mapping under dotted names; returns how many values that were."""
     count = 0
     for key, item in nested.items():
-        if isinstance(item, Mapping) and item:
+        if type(item) not in _LEAVES and isinstance(item, Mapping) and item:  # the first question is quicker
             count += _flatten_into(found, item, f"{prefix}{key}.")
         else:
             found[prefix + key] = item

@@ -3,7 +3,7 @@
 It may be deleted, cut, overwritten, or left by another version, and nothing that it says may then be believed. So a
 file is never repaired: a new one gets a new name, `current` tells the name with the size and time that the file had
 when one of us wrote it last, and a file that looks otherwise is not ours any more. Where no file can be kept (a
-read-only repository, a disk of another machine, no room left) the index lives in memory."""
+read-only repository, no room left) the index lives in memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import contextlib
 import json
 import os
 import sqlite3
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gittrack.index import schema
@@ -74,11 +75,27 @@ class Database:
                 _remove_others(path, before)
 
 
-def home(common: Path) -> Path | None:
+def home(common: Path, environ: Mapping[str, str]) -> Path | None:
     """Returns the folder for the index of a repository, or None if it has to live in memory.
 
-    SQLite needs locks and memory that are shared, which disks of other machines only promise."""
-    return None if may_stall(common) else common / "gittrack" / FOLDER
+    SQLite needs locks that work, which disks of other machines only promise: there the index is on a disk of this
+    machine, in a folder that nobody else may enter."""
+    if not may_stall(common):
+        return common / "gittrack" / FOLDER
+    base = Path(environ.get("XDG_RUNTIME_DIR") or environ.get("TMPDIR") or "/tmp")  # noqa: S108 - what is there is checked
+    own = base / f"gittrack-{os.getuid()}"
+    try:
+        if may_stall(base):
+            return None
+        own.mkdir(mode=0o700, exist_ok=True)
+        found = os.lstat(own)
+    except OSError:
+        return None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        return None  # somebody else made it
+    import hashlib  # noqa: PLC0415 - only here
+
+    return own / hashlib.sha256(os.fsencode(common)).hexdigest()[:24]
 
 
 def find(folder: Path | None) -> Database | None:

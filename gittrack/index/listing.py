@@ -314,7 +314,7 @@ class Index(naming.Book):
         """Makes the index again, because this one is damaged."""
         self._database.close()
         try:
-            self._database = _made(self._git, file.home(self._git.place.common_dir))
+            self._database = _made(self._git, file.home(self._git.place.common_dir, self._git.environ))
         except Unusable:
             self._database = _in_memory(self._git)
         self._teach()
@@ -322,7 +322,7 @@ class Index(naming.Book):
 
 def _opened(git: Git) -> Database:
     """Returns an index that says what the refs say now."""
-    folder = file.home(git.place.common_dir)
+    folder = file.home(git.place.common_dir, git.environ)
     found = file.find(folder)
     if found is not None:
         try:

@@ -64,7 +64,8 @@ def fill(git: Git, database: Database) -> None:
     listed = _list_all(git)
     with file.translated():
         database.connection.execute("BEGIN")
-        _apply(database.connection, _Changes(listed.runs, [], [], listed.seen, []), _read_all(git, listed.runs))
+        _put(database.connection, _read_all(git, listed.runs), listed.seen)
+        database.connection.execute(_DIFFERING)
         _remember(database.connection, listed.look)
         database.connection.execute("COMMIT")
 
@@ -207,11 +208,11 @@ def _read_all(git: Git, wanted: Mapping[RunId, At]) -> Iterator[_Found]:
     with contextlib.ExitStack() as opened:
         readers: dict[int, Objects] = {}
 
-        def work(part: Mapping[RunId, At]) -> _Found:
+        def work(part: Mapping[RunId, At]) -> tuple[Any, ...]:
             process = os.getpid()  # each has a git of its own
             if process not in readers:
                 readers[process] = opened.enter_context(git.objects())
-            return _read(git, readers[process], part)
+            return tuple(_read(git, readers[process], part))  # a plain one, as marshal takes it
 
         for rows, damaged in workers.shared(parts, work):
             yield _Found(rows, damaged)
@@ -272,26 +273,33 @@ def _completed(git: Git, run: Run, oid: Oid) -> Run:
 # Writing ------------------------------------------------------------------------------------------------------------
 
 
+_DIFFERING = (
+    "INSERT OR IGNORE INTO apart SELECT seen.id FROM seen LEFT JOIN runs USING (id) WHERE runs.oid IS NOT seen.oid"
+)
+
+
 def _apply(connection: Connection, changes: _Changes, found: Iterable[_Found]) -> None:
     """Writes the changes, in a transaction of the caller."""
     many = connection.executemany
     many("DELETE FROM runs WHERE id = ?", ((name,) for name in changes.gone))
     many("UPDATE runs SET loose = ? WHERE id = ?", changes.moved)
     many("DELETE FROM damaged WHERE id = ?", ((name,) for name in (*changes.gone, *changes.wanted)))
+    many("DELETE FROM seen WHERE id = ? AND remote = ?", changes.unseen)
+    _put(connection, found, changes.seen)
+    touched = {*changes.wanted, *changes.gone, *(name for name, _ in (*changes.seen, *changes.unseen))}
+    many("DELETE FROM apart WHERE id = ?", ((name,) for name in touched))
+    many(f"{_DIFFERING} AND seen.id = ?", ((name,) for name in touched))
+
+
+def _put(connection: Connection, found: Iterable[_Found], seen: Mapping[tuple[RunId, str], At]) -> None:
+    """Adds rows of runs, of what cannot be read, and of what remotes have."""
+    many = connection.executemany
     for rows, damaged in found:
         many(schema.INSERT, rows)
         many("DELETE FROM runs WHERE id = ?", ((name,) for name, *_ in damaged))
         many("INSERT INTO damaged VALUES (?, ?, ?, ?, ?, ?)", damaged)
-    many("DELETE FROM seen WHERE id = ? AND remote = ?", changes.unseen)
-    mirrors = ((name, remote, at.oid, at.loose) for (name, remote), at in changes.seen.items())
+    mirrors = ((name, remote, at.oid, at.loose) for (name, remote), at in seen.items())
     many("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", mirrors)
-    touched = {*changes.wanted, *changes.gone, *(name for name, _ in (*changes.seen, *changes.unseen))}
-    many("DELETE FROM apart WHERE id = ?", ((name,) for name in touched))
-    differing = (
-        "INSERT OR IGNORE INTO apart SELECT seen.id FROM seen LEFT JOIN runs USING (id) "
-        "WHERE seen.id = ? AND runs.oid IS NOT seen.oid"
-    )
-    many(differing, ((name,) for name in touched))
 
 
 def _remember(connection: Connection, look: freshness.Look) -> None:

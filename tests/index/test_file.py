@@ -6,12 +6,15 @@ import os
 import random
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gittrack.index import database, schema
+from gittrack import repo as repository
+from gittrack.index import database, schema, updating, workers
 from gittrack.index.listing import Index
 from gittrack.repo import open_repo
 from tests.gitcmd import GitRepo, run
@@ -188,6 +191,23 @@ def test_many_processes_may_make_and_read_it_at_once(filled: GitRepo) -> None:
     assert run(["sh", "-c", script], cwd=filled.path).stdout.split() == ["40"]
 
 
+def test_very_many_runs_are_read_by_several_processes(filled: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(filled.path / ".git/gittrack")
+    monkeypatch.setattr(updating, "_PART", 2)
+    monkeypatch.setattr(workers, "_cores", lambda: 3)
+    monkeypatch.setattr(workers, "_is_alone", lambda: True)
+    real, mine = updating._read, []
+
+    def slowly(*arguments: Any) -> updating._Found:
+        mine.append(os.getpid())
+        time.sleep(0.02)
+        return real(*arguments)
+
+    monkeypatch.setattr(updating, "_read", slowly)
+    assert indexed(filled) == refs_of_runs(filled)
+    assert 0 < len(mine) < 20, "the others read some of the twenty parts"
+
+
 def test_processes_that_change_runs_while_others_list_never_lose_one(filled: GitRepo) -> None:
     script = (
         "import sys\nfrom pathlib import Path\nfrom tests.index.making import *\n"
@@ -209,3 +229,38 @@ def test_processes_that_change_runs_while_others_list_never_lose_one(filled: Git
 
     assert run(["sh", "-c", command], cwd=filled.path, env={"PYTHONPATH": str(root)}).stdout == ""
     assert indexed(filled) == refs_of_runs(filled)
+
+
+def on_a_network_disk(monkeypatch: pytest.MonkeyPatch, repo: GitRepo, base: Path) -> Path:
+    """Makes the repository's disk, and no other, one of another machine; returns the folder for what is local."""
+    monkeypatch.setattr(database, "may_stall", lambda path: repo.path in path.parents)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(base))
+    repository._places.clear()
+    return base / f"gittrack-{os.getuid()}"
+
+
+def test_for_a_repository_on_a_network_disk_the_index_is_on_this_machine(
+    filled: GitRepo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.rmtree(filled.path / ".git/gittrack")
+    own = on_a_network_disk(monkeypatch, filled, tmp_path)
+
+    assert indexed(filled) == refs_of_runs(filled)
+    assert not (filled.path / ".git/gittrack").exists()
+    assert own.stat().st_mode & 0o777 == 0o700
+    [pointer] = own.glob("*/current")
+    before = pointer.read_bytes()
+    move(filled, {f"refs/runs/{min(refs_of_runs(filled))}": None})
+    assert indexed(filled) == refs_of_runs(filled)
+    assert pointer.read_bytes() != before
+
+
+def test_a_folder_that_somebody_else_can_enter_is_not_used(
+    filled: GitRepo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = on_a_network_disk(monkeypatch, filled, tmp_path)
+    own.mkdir()
+    own.chmod(0o755)
+
+    assert indexed(filled) == refs_of_runs(filled)
+    assert list(own.iterdir()) == []
