@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SIZES = {"small": (10_000, 300), "large": (100_000, 1_000)}
 SHOWN = 20
-SLOW_S = 20  # a peer's process that takes longer is not repeated
+SLOW_S = 20  # a peer's process that takes longer is not repeated, and none among the most runs
 LS = tuple(f"git track ls -n {SHOWN}".split())
 WHERE = (*LS, "--where", "metrics.acc > 0.9 and params.lr < 1e-3", "--sort", "-metrics.acc")
 REFERENCE = "import click, sqlite3, json"
@@ -110,8 +110,8 @@ def looked(bench: Bench, crowd: Crowd, others: list[Crowd]) -> list[report.Row]:
                 bench.failed(other.tool, "find", failure)
                 continue
             said[name] = f"{other.how}; {lines:,} lines" if lines else other.how
-            if took > SLOW_S:
-                said[name] += f"; of {other.runs:,} runs measured once"
+            if took > SLOW_S or other.runs > bench.size(*SIZES["small"]):
+                said[name] = f"of {other.runs:,} measured once"
                 slow.append(report.Row(name, "peer", {"ms": took * 1e3}, said[name]))
             else:
                 commands[name], kinds[name] = command, "peer"
@@ -134,7 +134,7 @@ def ours(crowd: Crowd, words: tuple[str, ...]) -> Command:
 def of_peer(bench: Bench, crowd: Crowd) -> dict[str, Command]:
     """Returns how a peer lists its runs, and how it finds the best of some, if it can; by what is printed of it."""
     tool, env = crowd.tool, crowd.tool.env_in(crowd.folder)
-    every = bench.size(5, 3)
+    every = bench.size(7, 3)
     listing = tool.tool.listing.format(out=crowd.folder / "out")
     name = tool.tool.listing.replace(" --repo {out}", "").replace(" --experiment-id 1", "")
     found = {name: Command(tuple(listing.split()), crowd.folder, env, every=every)}
@@ -166,7 +166,7 @@ def floor_commands(bench: Bench, crowd: Crowd) -> dict[str, Command]:
 def indexed(bench: Bench, crowd: Crowd) -> tuple[float, float, dict[str, report.Cell]]:
     """Returns the milliseconds of a listing without an index, those of the first question after it, and the memory."""
     folder = crowd.folder / ".git" / "gittrack" / "index"
-    rounds = bench.size(5 if crowd.runs <= SIZES["small"][0] else 3, 1)
+    rounds = bench.size(5 if crowd.runs <= SIZES["small"][0] else 2, 1)
     bench.say(f"find: {rounds} times the index from nothing, {crowd.runs:,} runs")
     listing, asking = [], []
     for _ in range(rounds):

@@ -59,8 +59,8 @@ class Ended:
 class Bulk(Protocol):
     """A tool whose store can be filled faster than runs can be recorded."""
 
-    def fill(self, runs: Iterable[Ended], /) -> None:
-        """Stores many runs, as if they had been recorded."""
+    def fill(self, runs: Iterable[Ended], count: int, /) -> None:
+        """Stores so many runs, as if they had been recorded."""
         ...
 
 

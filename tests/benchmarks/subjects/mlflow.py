@@ -47,8 +47,10 @@ class Mlflow:
                 points.setdefault(step, {})[key] = value
         return Found(points)
 
-    def fill(self, runs: Iterable[Ended], /) -> None:
-        """Writes rows like those of a run that its API made: 10,000 through the API take a quarter of an hour."""
+    def fill(self, runs: Iterable[Ended], count: int, /) -> None:
+        """Writes rows like those of a run that its API made: 10,000 through the API take a quarter of an hour.
+
+        In the order of their ids, which puts more of them side by side than life does."""
         with self.mlflow.start_run() as run:
             run_id = run.info.run_id
         written: dict[str, Ended] = {}  # the last
@@ -58,8 +60,8 @@ class Mlflow:
             columns = [row[1] for row in database.execute("pragma table_info(runs)")]
             values = ", ".join(OTHERWISE.get(name, name) for name in columns)
             (began,) = database.execute("select start_time from runs where run_uuid = ?", (run_id,)).fetchone()
-            for number, ended in enumerate(runs, 1):
-                other = uuid.uuid4().hex
+            ids = sorted(uuid.uuid4().hex for _ in range(count))
+            for number, (other, ended) in enumerate(zip(ids, runs, strict=True), 1):
                 same: dict[str, Any] = {"id": other, "like": run_id, "number": number}
                 database.execute(f"insert into runs select {values} from runs where run_uuid = :like", same)  # noqa: S608 - names of its own
                 database.execute(TAGS, same)
