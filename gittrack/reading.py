@@ -6,6 +6,7 @@ call that is named after it."""
 from __future__ import annotations
 
 import contextlib
+import gc
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -106,19 +107,23 @@ class Runs:
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Returns a flat dict a run: fields, `params.x`, `metrics.x`, and `metrics.x.best` where a goal is declared."""
-        return self._frame().to_dicts()
+        with _without_collector():
+            return self._frame().to_dicts()
 
     def to_pandas(self) -> Any:
         """Returns a pandas DataFrame, a row a run; columns as in `to_dicts`. Raises NotInstalled without pandas."""
-        return self._frame().to_pandas()
+        with _without_collector():
+            return self._frame().to_pandas()
 
     def to_polars(self) -> Any:
         """Returns a polars DataFrame, a row a run; columns as in `to_dicts`. Raises NotInstalled without polars."""
-        return self._frame().to_polars()
+        with _without_collector():
+            return self._frame().to_polars()
 
     def to_arrow(self) -> Any:
         """Returns a pyarrow Table, a row a run; columns as in `to_dicts`. Raises NotInstalled without pyarrow."""
-        return self._frame().to_arrow()
+        with _without_collector():
+            return self._frame().to_arrow()
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """Hands the table to any library that knows Arrow's C interface; by pyarrow."""
@@ -169,6 +174,18 @@ def get(text: str, *, path: str | Path | None = None) -> RecordedRun:
         hint = f"gittrack.get({text.removesuffix(':' + named.path)!r}).read({named.path!r}) returns it"
         raise UsageError(f"'{text}' is a file in a run, not a run", hint=hint)
     return RecordedRun(place.git, named.run)
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Pauses Python's collector, which would look through a million new values again and again and find no cycle."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _open(path: str | Path | None) -> Repo:
