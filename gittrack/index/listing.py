@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gittrack.errors import DataRefused, GitFailed, GittrackError
@@ -38,12 +37,17 @@ class Index(naming.Book):
         self._git = git
         self._deleted = deleted
         self._functions: Sequence[tuple[str, int, Callable[..., Any]]] = ()
-        self._database = _opened(git)
+        self._look()
 
     def refresh(self) -> None:
         """Looks again."""
         self.close()
-        self.__dict__.pop("_live_runs", None)
+        self._look()
+
+    def _look(self) -> None:
+        # First the runs without a commit: one that ends now is in both, and never in neither.
+        found, broken = live.read(self._git)
+        self._live_runs = sorted(found, key=naming.age), broken
         self._database = _opened(self._git)
 
     def close(self) -> None:
@@ -51,12 +55,6 @@ class Index(naming.Book):
         self._database.close()
 
     # Everything -----------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def _live_runs(self) -> tuple[list[Run], list[GittrackError]]:
-        found, broken = live.read(self._git)
-        found.sort(key=naming.age)
-        return found, broken
 
     @property
     def live(self) -> list[Run]:

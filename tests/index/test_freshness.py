@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import pytest
 
 from gittrack.git import Git
-from gittrack.index import freshness, state, updating
+from gittrack.index import freshness, listing, state, updating
+from gittrack.index.database import Database
 from gittrack.index.listing import Index
 from gittrack.objects import Objects
 from gittrack.refname import RunId
@@ -136,3 +137,16 @@ def test_the_best_of_a_metric_is_found_while_a_run_is_recorded(repo: GitRepo) ->
 
     assert repo.track("show", "best:acc", "--format", "%(name)").stdout == "run-2-v0\n"
     assert repo.track("show", "best:min:acc", "--format", "%(name)").stdout == "run-2-v0\n"
+
+
+def test_a_run_that_ends_while_one_looks_is_listed(repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = repo.track("start").stdout.strip()
+    opened = listing._opened
+
+    def then_it_ends(git: Git) -> Database:
+        found = opened(git)
+        repo.track("finish")
+        return found
+
+    monkeypatch.setattr(listing, "_opened", then_it_ends)
+    assert [run.id for run in Index(open_repo(repo.path).git).runs()] == [name]
