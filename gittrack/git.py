@@ -10,10 +10,10 @@ import errno
 import os
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gittrack import locks
 from gittrack.errors import GitFailed, NotARepository
@@ -196,41 +196,6 @@ class Git(Porcelain):
         """Returns the refs below `prefixes`, sorted by name."""
         lines = self.ask("for-each-ref", "--format=%(objectname) %(refname)", *prefixes).decode("utf-8", "replace")
         return [Ref(name, Oid(oid)) for oid, _, name in (line.partition(" ") for line in lines.splitlines())]
-
-    def messages(self, prefix: str) -> Iterator[tuple[Ref, bytes | None]]:
-        """Yields each ref below `prefix` that names a commit, with the commit's message; None where it is missing.
-
-        One process for all of them; the size stands before the text, so a text can hold anything."""
-        form = "--format=%(objecttype) %(objectname) %(refname) %(contents:size)%0a%(contents)"
-        seen: set[str] = set()
-        with subprocess.Popen(
-            [GIT, *_PREFIX, "for-each-ref", form, prefix],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=self.environ,
-            cwd=self.place.work_tree or self.place.git_dir,
-        ) as process:
-            stream: Any = process.stdout  # read as it comes: git looks up the next ones while we parse
-            while head := stream.readline():
-                kind, oid, name, size = head.rstrip(b"\n").split(b" ")
-                ref = Ref(name.decode("utf-8", "replace"), Oid(oid.decode()))
-                message = stream.read(int(size or 0))
-                stream.read(1)
-                seen.add(ref.name)
-                if kind == b"commit":
-                    yield ref, message
-        if process.returncode:  # an object is missing, and then git ends there
-            yield from self._messages_one_by_one(prefix, seen)
-
-    def _messages_one_by_one(self, prefix: str, seen: set[str]) -> Iterator[tuple[Ref, bytes | None]]:
-        with self.objects() as objects:
-            for ref in self.refs(prefix):
-                found = objects.read(ref.oid) if ref.name not in seen else (ref.oid, "blob", b"")
-                if found is None:
-                    yield ref, None
-                elif found[1] == "commit":
-                    yield ref, found[2].partition(b"\n\n")[2]
 
     def resolve(self, revision: str) -> Oid | None:
         """Returns the commit that git's own revision syntax names, or None."""

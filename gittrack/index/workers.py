@@ -18,7 +18,6 @@ from typing import Any
 _NUMBER = struct.Struct("<I")
 _FRAME = struct.Struct("<IQ")
 _PIPE_BYTES = 1 << 20  # so that a worker can go on while its last answer has not been taken
-_SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, which Python names from 3.10 on, and only where there is one
 _WORTH = 4  # parts that a fork has to take off the others to be worth it
 _MOST_PARTS = 16_000  # numbers that a pipe holds while nobody reads it
 
@@ -66,10 +65,10 @@ def _cores() -> int:
 def _start(queue: int, parts: Sequence[Any], work: Callable[[Any], Any], inherited: Sequence[int]) -> tuple[int, int]:
     """Starts a process that takes parts from the queue; returns the end of its pipe, and its number."""
     end, answer = os.pipe()
-    with contextlib.suppress(ImportError, OSError):
+    with contextlib.suppress(ImportError, AttributeError, OSError):  # Linux only
         import fcntl  # noqa: PLC0415 - not on every system
 
-        fcntl.fcntl(answer, _SET_PIPE_SIZE, _PIPE_BYTES)
+        fcntl.fcntl(answer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     pid = os.fork()
     if pid:
         os.close(answer)

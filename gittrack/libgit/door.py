@@ -55,10 +55,6 @@ class LibGit(LibPorcelain):
                     found.append(Ref(name, Oid(str(repo.lookup_reference(name).resolve().target))))
         return found
 
-    def messages(self, prefix: str) -> Iterator[tuple[Ref, bytes | None]]:
-        """Yields each ref below `prefix` that names a commit, with the commit's message; None where it is missing."""
-        yield from self._messages_one_by_one(prefix, set())
-
     def resolve(self, revision: str) -> Oid | None:
         """Returns the commit that git's own revision syntax names, or None."""
         if "\0" in revision:

@@ -310,20 +310,22 @@ class DoorSuite(ABC):
         assert git.refs("refs/none/") == []
         (repo.path / ".git/refs/runs/broken").unlink()
 
-    def test_messages_are_read_and_missing_ones_named(self, repo: GitRepo) -> None:
+    def test_many_objects_are_read_in_order_with_what_is_missing_or_too_large_among_them(self, repo: GitRepo) -> None:
         oid = Oid(repo.commit({"a": "1"}, "subject\n\nbody: Zoë"))
-        repo.git("update-ref", "refs/runs/a", oid)
-        repo.git("update-ref", "refs/runs/blob", repo.git("rev-parse", "HEAD:a"))
-        missing = commit_of(Oid(repo.git("rev-parse", "HEAD^{tree}")))
-        repo.git("hash-object", "-t", "commit", "-w", "--stdin", input=missing.body.decode())
-        repo.git("update-ref", "refs/runs/z", missing.oid)
-        (repo.path / ".git/objects" / missing.oid[:2] / missing.oid[2:]).unlink()
-        found = list(self.open(repo).messages("refs/runs/"))
-        assert found == [
-            (Ref("refs/runs/a", oid), "subject\n\nbody: Zoë\n".encode()),
-            (Ref("refs/runs/z", missing.oid), None),
-        ]
-        repo.git("update-ref", "-d", "refs/runs/z")
+        blob = Oid(repo.git("rev-parse", "HEAD:a"))
+        missing = commit_of(Oid(repo.git("rev-parse", "HEAD^{tree}"))).oid
+        with self.open(repo).objects() as objects:
+            found = list(objects.read_many([oid, missing, blob] * 300))
+            refused = list(objects.read_many([oid, blob], limit=10))
+        first, second, third = found[:3]
+        assert found == [first, second, third] * 300
+        assert first is not None
+        assert not isinstance(first, DataRefused)
+        assert first[:2] == (oid, "commit")
+        assert first[2].endswith("\n\nsubject\n\nbody: Zoë\n".encode())
+        assert (second, third) == (None, (blob, "blob", b"1"))
+        assert isinstance(refused[0], DataRefused)
+        assert refused[1] == third
 
     @pytest.mark.parametrize("revision", ["HEAD", "main", "main~1", "v1", "HEAD^{/begin}", "@{0}", "main@{1}"])
     def test_a_revision_is_what_git_says_it_is(self, repo: GitRepo, revision: str) -> None:
