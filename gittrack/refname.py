@@ -13,11 +13,13 @@ Oid = NewType("Oid", str)
 Kind = Literal["commit", "tree", "blob"]
 
 RUNS = "refs/runs/"
+ARCHIVES = "refs/runs/archive/"
 LOCAL = "refs/gittrack/"
 LIVE = "refs/gittrack/live/"
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u
 _RUN_ID = re.compile(r"r[0-9a-hjkmnp-tv-z]{12}")
+_CLONE_ID = re.compile(r"c[0-9a-hjkmnp-tv-z]{12}")
 _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 # Six bits of adjective and six of noun read well aloud and collide rarely enough for metadata.
@@ -44,6 +46,23 @@ def encode_base32(number: int, *, length: int) -> str:
 def new_run_id(random: int) -> RunId:
     """Returns the run id made of the low 60 bits of `random`."""
     return RunId("r" + encode_base32(random & (1 << 60) - 1, length=12))
+
+
+def new_clone_id(random: int) -> str:
+    """Returns the id of a clone, made of the low 60 bits of `random`: it names the archive that this clone writes."""
+    return "c" + encode_base32(random & (1 << 60) - 1, length=12)
+
+
+def is_clone_id(text: str) -> bool:
+    """Tells whether `text` is a whole id of a clone."""
+    return _CLONE_ID.fullmatch(text) is not None
+
+
+def archive_of(ref: str, *, prefix: str = RUNS) -> str | None:
+    """Returns the clone whose archive `ref` is, or None if it is no archive; `prefix` as that of `run_of`."""
+    head = prefix + "archive/"
+    name = ref.removeprefix(head)
+    return name if name != ref and is_clone_id(name) else None
 
 
 def run_id_for(text: str) -> RunId:

@@ -107,9 +107,9 @@ def tell_parted(parted: Sequence[tuple[RunId, Oid]]) -> None:
 
 def _integrate(place: Repo) -> None:
     """Takes in what the mirrors hold."""
-    from gittrack import sync
+    from gittrack.sync import taking
 
-    done = sync.integrate(place.git)
+    done = taking.integrate(place.git)
     for error in done.refused:
         report(error, label="warning")
     tell_parted(done.parted)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from gittrack import output, remote, sync
+from gittrack import output, remote
 from gittrack.commands import common
 from gittrack.errors import DataRefused
+from gittrack.sync import pulling
 
 
 @click.command("fetch")
@@ -24,7 +25,7 @@ def fetch(where: str | None, *, quiet: bool) -> None:
     place = common.open_repo()
     name = remote.choose(place.settings, where, branch=place.git.branch())
     with output.Progress(quiet=quiet) as progress:
-        done = sync.pull(place.git, name, progress=progress.report)
+        done = pulling.pull(place.git, name, progress=progress.report)
     for label, runs in (("new", done.new), ("updated", done.forwarded), ("joined", done.joined)):
         if quiet:
             break

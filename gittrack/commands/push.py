@@ -6,12 +6,13 @@ import sys
 
 import click
 
-from gittrack import output, remote, sync
+from gittrack import output, remote
 from gittrack.commands import common
 from gittrack.errors import RemoteError, UsageError
 from gittrack.model import Run
 from gittrack.refname import RunId
 from gittrack.repo import Repo
+from gittrack.sync import pushing
 from gittrack.terminal import printable
 
 
@@ -32,7 +33,7 @@ def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool, 
     name = remote.choose(place.settings, where, branch=place.git.branch())
     wanted = known.find_all(runs) if runs else [run for run in known.runs if run.oid]
     by_id = {run.id: common.require_commit(run) for run in wanted}
-    pending = [(run, tip) for run, tip in sync.unpushed(place.git, name) if run in by_id]
+    pending = [(run, tip) for run, tip in pushing.unpushed(place.git, name) if run in by_id]
     if not pending:
         if not quiet:
             output.warn("everything up-to-date")
@@ -45,11 +46,11 @@ def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool, 
     if not pending:
         return
     with output.Progress(quiet=quiet) as progress:
-        done = sync.push(place.git, name, pending, progress=progress.report)
+        done = pushing.push(place.git, name, pending, progress=progress.report)
     _tell(done, by_id, where=remote.label(name), quiet=quiet)
 
 
-def _tell(done: sync.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: bool) -> None:
+def _tell(done: pushing.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: bool) -> None:
     """Says what the remote answered; raises RemoteError unless it took everything."""
     for run in done.taken if not quiet else ():
         output.line(f"pushed {run} {printable(by_id[run].name)}")
@@ -71,7 +72,7 @@ def _tell(done: sync.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: bool
 
 def _agree(place: Repo, name: str, pending: list, by_id: dict[RunId, Run], *, yes: bool) -> list:  # type: ignore[type-arg]
     """Returns what may be pushed, after saying what code goes out with it and asking about uncommitted files."""
-    what = sync.publication(place.git, name, {run: by_id[run].code for run, _ in pending})
+    what = pushing.publication(place.git, name, {run: by_id[run].code for run, _ in pending})
     if what.commits:
         output.warn(f"publishing {what.commits} commit(s) of code that '{remote.label(name)}' does not have yet")
     if not what.snapshots:

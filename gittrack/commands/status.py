@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from gittrack import forms, output, remote, sync
+from gittrack import forms, output, remote
 from gittrack.commands import common
 from gittrack.errors import NotFound
 from gittrack.model import SYSTEM, Run
+from gittrack.sync import pushing
 from gittrack.terminal import printable
 
 
@@ -22,7 +23,7 @@ def command(as_json: str | None, colour: str | None) -> None:
     running = known.index.live
     try:
         name = remote.choose(place.settings, None, branch=place.git.branch())
-        waiting = {run for run, _ in sync.unpushed(place.git, name)}
+        waiting = {run for run, _ in pushing.unpushed(place.git, name)}
     except NotFound:
         name, waiting = "", set()
     detached = common.count_detached(place)
