@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gittrack import packs, remote, store
-from gittrack.answers import Answer
+from gittrack import remote, sending, store
 from gittrack.errors import GitFailed, RemoteError
-from gittrack.git import Git, RefMoved, Update
+from gittrack.git import Git, RefMoved
 from gittrack.model import Code
-from gittrack.refname import Oid, RunId, mirror_prefix, run_of, run_ref
+from gittrack.refname import RUNS, Oid, RunId, mirror_prefix, run_of, run_ref
+from gittrack.sending import Change
 from gittrack.sync import taking
 from gittrack.transfer import Progress
 
@@ -60,7 +60,9 @@ def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]], *, progress: Pr
     try:
         for attempt in range(_ATTEMPTS):
             moved: list[RunId] = []
-            for run, answer in _push_in_parts(git, name, pending, progress=progress):
+            changes = [Change(run_ref(run), tip) for run, tip in pending.items()]
+            for answer in sending.send(git, name, changes, progress=progress):
+                run = RunId(answer.ref.removeprefix(RUNS))
                 if answer.taken:
                     taken.append(run)
                 elif answer.moved:
@@ -91,18 +93,6 @@ def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]], *, progress: Pr
     return Pushed(tuple(taken), tuple(refused), tuple(joined), parted=tuple(parted))
 
 
-def _push_in_parts(
-    git: Git, name: str, pending: Mapping[RunId, Oid], *, progress: Progress | None
-) -> Iterator[tuple[RunId, Answer]]:
-    """Pushes some runs at a time and yields the remote's answers, each part after it was written down."""
-    runs = list(pending.items())
-    for at in range(0, len(runs), remote.REFS_PER_PUSH):
-        part = {run_ref(run): (run, oid) for run, oid in runs[at : at + remote.REFS_PER_PUSH]}
-        answers = remote.push(git, name, [(oid, ref) for ref, (_, oid) in part.items()], progress=progress)
-        _remember(git, name, dict(part[answer.ref] for answer in answers if answer.taken))
-        yield from ((part[answer.ref][0], answer) for answer in answers)
-
-
 def _join_for_push(git: Git, run: RunId, prefix: str) -> bool:
     """Joins a run that has the remote's edits but not its joins, which no push fast-forwards; tells whether it did."""
     ours, theirs = store.current_tip(git, run), git.resolve(prefix + run)
@@ -116,16 +106,6 @@ def _join_for_push(git: Git, run: RunId, prefix: str) -> bool:
     except RefMoved:  # somebody edits it now; the next attempt sees that
         return False
     return True
-
-
-def _remember(git: Git, name: str, accepted: Mapping[RunId, Oid]) -> None:
-    """Writes down what the remote has now."""
-    prefix = mirror_prefix(name)
-    seen = {ref.name: ref.oid for ref in git.refs(prefix)}
-    updates = [Update(prefix + run, oid, seen.get(prefix + run)) for run, oid in accepted.items()]
-    if updates:
-        git.update_refs([update for update in updates if update.new != update.old], durable=False)
-        packs.tidy_refs(git)
 
 
 @dataclass(frozen=True, slots=True)
