@@ -216,7 +216,7 @@ def test_a_push_that_loses_a_race_fetches_joins_and_pushes_again(
 def test_more_refs_than_fit_in_one_push_all_arrive(
     repo: GitRepo, bare_remote: GitRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gittrack.remote.REFS_PER_PUSH", 2)
+    monkeypatch.setenv("GITTRACK_REFS_PER_PUSH", "2")
     ids = record(repo, *({} for _ in range(5)))
 
     pushed = Clone.of(repo).push()
