@@ -126,7 +126,7 @@ def _unshelved(git: Git, now: Here, there: Here) -> tuple[dict[str, Oid], dict[R
     )
     found: dict[RunId, Oid] = {}
     with git.objects() as objects:
-        for _, listed in archives.entries(objects, new, oid_bytes=git.place.oid_bytes):
+        for _, listed in archives.entries(objects, new, oid_bytes=git.place.oid_bytes, lenient=True):
             found |= {run: oid for run, oid in listed.items() if there.runs.get(run) != oid}
     for run in now.shelf.deleted:
         found.pop(run, None)
