@@ -210,8 +210,12 @@ class Shelf:
             return {}
         if len(runs) > _FEW or "runs" in self.__dict__:
             return {run: self.runs[run] for run in runs if run in self.runs}
+        return self.listed([run for run in runs if run not in self.deleted])
+
+    def listed(self, runs: Collection[RunId]) -> dict[RunId, frozenset[Oid]]:
+        """Returns the commits that a few runs are listed with, though they may be gone."""
         found: dict[RunId, frozenset[Oid]] = {}
-        wanted = {b"%s " % run.encode(): run for run in runs if run not in self.deleted}
+        wanted = {b"%s " % run.encode(): run for run in runs}
         size = 2 * self._git.place.oid_bytes
         with self._git.objects() as objects:
             for raw in objects.read_many(sorted(self.batches), limit=archive.MAX_BATCH_BYTES):
