@@ -115,7 +115,7 @@ def push(git: Git, remote: str, refs: Iterable[tuple[Oid, str]], *, progress: Pr
     if not git.has_executable:
         return _push_without_git(git, remote, pending)
     settings = _SETTINGS if is_address(remote) else (*_SETTINGS, f"remote.{remote}.mirror=false")
-    args = ["--porcelain"] + ["--progress"] * transfer.needs_progress(progress)
+    args = ["--porcelain", "--no-verify"] + ["--progress"] * transfer.needs_progress(progress)
     specs = [f"{oid}:{ref}" for oid, ref in pending]
     done = _run(git, "push", *args, "--end-of-options", remote, *specs, settings=settings, progress=progress)
     answered = answers.read(done.stdout)

@@ -1,0 +1,99 @@
+"""`git track hook`: what git's hooks call. It is in no help, for no person calls it.
+
+Whatever goes wrong here must not keep anybody from pushing code or rewriting history: every error is one line, and the
+exit code lets git go on, unless the push would take runs away or a gate that somebody asked for says no."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from gittrack import hooks, output, prepush, repo
+from gittrack.errors import GittrackError
+from gittrack.repo import Repo
+from gittrack.settings import environment
+
+
+@click.command("hook", hidden=True, context_settings={"ignore_unknown_options": True})
+@click.argument("event", type=click.Choice([*hooks.EVENTS, "send"]))
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def command(event: str, words: tuple[str, ...]) -> int:
+    """Do what gittrack does when git calls a hook: EVENT and the hook's own arguments, its input on stdin."""
+    if event == "send":
+        return _send(words[0])
+    if environment().get(hooks.GUARD):
+        return 0
+    try:
+        place = repo.open_repo()
+        text = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read().decode("utf-8", "replace")
+        return _pre_push(place, words, text) if event == "pre-push" else _post_rewrite(place, text)
+    except GittrackError as exc:
+        output.warn(f"gittrack: {exc.message}" + (f": {exc.cause}" if exc.cause else ""))
+    except Exception as exc:  # noqa: BLE001 - a mistake of ours is no reason to stop a push
+        output.warn(f"gittrack: the {event} hook failed: {type(exc).__name__}: {exc}")
+    return 0
+
+
+def _pre_push(place: Repo, words: Sequence[str], text: str) -> int:
+    """Pushes runs along; returns the exit code for git."""
+    name, refs = _asked(words, text)
+    error = prepush.objection(place.git, refs)
+    if error:
+        for line in error.lines():
+            output.warn(line)
+        return hooks.STOP
+    if not name or not prepush.carries_code(refs):
+        return 0
+    _push_along(place, name, refs)
+    return 0
+
+
+def _push_along(place: Repo, name: str, refs: Sequence[prepush.PushedRef]) -> bool | None:
+    """Pushes the runs of what is pushed, and says so; returns whether the remote has them, None if there are none."""
+    from gittrack import caller
+
+    to = prepush.target(place, name)
+    asked = caller.push()
+    if to is None or asked.trial:
+        return None
+    found = prepush.along(place, name, refs, to=to)
+    said = [prepush.send_apart(place, to, found.runs)] if found.runs else []
+    arrived = said[0].startswith("pushed ") if said else None
+    if arrived and asked.quiet:
+        said.clear()
+    if found.held:
+        said.append(f"{found.held} run(s) with uncommitted files stay here: `git track push` asks about them")
+    if said:
+        output.warn(f"gittrack: {'; '.join(said)}")
+    return arrived
+
+
+def _asked(words: Sequence[str], text: str) -> tuple[str, list[prepush.PushedRef]]:
+    """Returns the remote and the refs that are pushed, as git says them, or as pre-commit does."""
+    if words:
+        return words[0], prepush.read(text)
+    env = environment()
+    ends = [env.get(f"PRE_COMMIT_{key}", "") for key in ("LOCAL_BRANCH", "TO_REF", "REMOTE_BRANCH", "FROM_REF")]
+    return env.get("PRE_COMMIT_REMOTE_NAME", ""), prepush.read(" ".join(ends) if all(ends) else text)
+
+
+def _send(name: str) -> int:
+    """Pushes the runs whose ids are on stdin, in a process that nobody has to wait for."""
+    prepush.end_after(prepush.LONGEST)
+    place = repo.open_repo()
+    said = prepush.send(place.git, name, prepush.run_ids(sys.stdin.read()))
+    with contextlib.suppress(OSError):
+        output.line(said)
+    return 0
+
+
+def _post_rewrite(place: Repo, text: str) -> int:
+    """Notes which commits became which."""
+    from gittrack import rewrites
+
+    words = [line.split() for line in text.splitlines()]
+    rewrites.append(place.git, [(pair[0], pair[1]) for pair in words if len(pair) > 1])
+    return 0
