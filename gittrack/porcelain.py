@@ -115,7 +115,8 @@ class Porcelain(ABC):
     def count_new(self, tips: Iterable[Oid], *, known: Iterable[str]) -> int | None:
         """Returns how many commits are reachable from `tips` and from no ref below `known`; None if it cannot tell."""
         globs = [f"--glob={prefix}*" for prefix in known]
-        done = self.run("rev-list", "--count", *sorted(tips), "--not", *globs)
+        listing = "".join(f"{tip}\n" for tip in sorted(tips)).encode()  # more than a command line may hold
+        done = self.run("rev-list", "--count", "--stdin", "--not", *globs, input=listing)
         return int(done.stdout or 0) if done.returncode == 0 else None
 
     def changed_paths(self, old: Oid, new: Oid) -> tuple[str, ...]:
