@@ -14,14 +14,20 @@ from dataclasses import dataclass
 _DEEPEST = 12  # processes between a hook and its git: shells, env, a hook manager, its own git
 _WITH_VALUE = frozenset("-C -c --git-dir --work-tree --namespace --super-prefix --config-env --attr-source".split())
 _PUSH_WITH_VALUE = frozenset("-o --push-option --repo --receive-pack --exec".split())
+# The options that count here, each with its shortest beginning that no other option of git push has.
+_SWITCHES = (("--dry-run", "--dr"), ("--quiet", "--q"), ("--mirror", "--m"), ("--prune", "--pru"))
+_LETTERS = {"n": "dry-run", "q": "quiet"}
 
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """What the words of a `git push` ask for."""
+    """What the words of a `git push` ask for; `words` are the remote and the refspecs."""
 
     trial: bool = False
     quiet: bool = False
+    mirror: bool = False
+    prune: bool = False
+    words: tuple[str, ...] = ()
 
 
 def push() -> Push:
@@ -55,25 +61,31 @@ def read(words: Sequence[str]) -> Push | None:
         at += 1
     elif program != "git-push":
         return None
-    trial = quiet = False
-    while at < len(words) and words[at] != "--":
+    asked = {option: False for option, _ in _SWITCHES}
+    plain: list[str] = []
+    while at < len(words):
         word = words[at]
+        if word == "--":
+            plain += words[at + 1 :]
+            break
         at += 2 if word in _PUSH_WITH_VALUE else 1
         if word.startswith("--"):
-            # git takes the beginning of an option for it where no other begins like that.
-            trial = _switched(word, "--dry-run", shortest="--dr", before=trial)
-            quiet = _switched(word, "--quiet", shortest="--q", before=quiet)
-        elif word.startswith("-"):
+            asked |= {option: on for option, least in _SWITCHES if (on := _switched(word, option, least)) is not None}
+        elif word.startswith("-") and word != "-":
             letters = word[1:].partition("o")[0]  # what stands behind -o is its value
-            trial, quiet = trial or "n" in letters, quiet or "q" in letters
-    return Push(trial, quiet)
+            asked |= {f"--{_LETTERS[letter]}": True for letter in letters if letter in _LETTERS}
+        else:
+            plain.append(word)
+    trial, quiet, mirror, prune = asked.values()
+    return Push(trial, quiet, mirror, prune, tuple(plain))
 
 
-def _switched(word: str, option: str, *, shortest: str, before: bool) -> bool:
-    if option.startswith(word) and word.startswith(shortest):
-        return True
-    off, least = option.replace("--", "--no-", 1), shortest.replace("--", "--no-", 1)
-    return False if off.startswith(word) and word.startswith(least) else before
+def _switched(word: str, option: str, least: str) -> bool | None:
+    """Returns whether a word turns an option on or off, None if it is about another; git takes its beginning too."""
+    for on, whole, shortest in ((True, option, least), (False, f"--no-{option[2:]}", f"--no-{least[2:]}")):
+        if whole.startswith(word) and word.startswith(shortest):
+            return on
+    return None
 
 
 def _from_proc(pid: int) -> tuple[int, list[str]] | None:

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gittrack import remote as remotes
-from gittrack.errors import GittrackError, NegativeAnswer, NotFound
+from gittrack.caller import Push
+from gittrack.errors import GittrackError, NegativeAnswer, NotFound, RemoteError
 from gittrack.git import Git
 from gittrack.hooks import GUARD
 from gittrack.index.listing import Index
@@ -60,23 +61,31 @@ def _present(oid: str) -> Oid | None:
     return Oid(oid) if oid.strip("0") else None
 
 
-def objection(git: Git, refs: Sequence[PushedRef]) -> GittrackError | None:
+def objection(place: Repo, name: str, url: str, refs: Sequence[PushedRef], asked: Push) -> GittrackError | None:
     """Returns why a push is stopped, or None: it takes runs away from the remote, or names what is ours alone.
 
-    Both are what `git push --mirror` does, and no other user would see why their runs are gone."""
-    deleted = [ref.remote_ref for ref in refs if ref.local is None and ref.remote_ref.startswith(RUNS)]
-    if deleted:
-        return NegativeAnswer(
-            f"this push deletes {_counted(deleted)} on the remote",
-            cause="a run is shared by everybody who has the remote, and one that this clone lacks is not superfluous",
-            hint="push branches and tags by name; `git track rm` deletes a run everywhere, `--no-verify` insists",
-        )
+    Both are what `git push --mirror` does, and nobody else would find out why their runs are gone."""
+    git = place.git
+    prefixes = {RUNS, remotes.prefix(place.settings, name)}
+    own = tuple(prefixes)
     local = [ref.remote_ref for ref in refs if ref.remote_ref.startswith(LOCAL)]
     if local:
         return NegativeAnswer(
             f"this push names {_counted(local)}, which is of this clone alone",
             cause=f"below {LOCAL} stands what was seen on remotes; `git push --mirror` sends it, and deletes runs",
             hint="push branches and tags by name, and runs with `git track push`; `--no-verify` insists",
+        )
+    try:
+        unsaid = _unsaid(git, url, prefixes) if _mirrors(place, name, refs, asked, prefixes) else []
+    except RemoteError as exc:
+        exc.message = f"it is not clear whether this push deletes runs: {exc.message}"
+        return exc
+    deleted = [ref.remote_ref for ref in refs if ref.local is None and ref.remote_ref.startswith(own)]
+    if deleted or unsaid:
+        return NegativeAnswer(
+            f"this push deletes {_counted(deleted or unsaid)} on the remote",
+            cause="a run belongs to everybody who has the remote; that it is not in this clone says nothing",
+            hint="push branches and tags by name; `git track rm` deletes a run everywhere, `--no-verify` insists",
         )
     back = [
         ref.remote_ref
@@ -90,6 +99,28 @@ def objection(git: Git, refs: Sequence[PushedRef]) -> GittrackError | None:
             hint="`git track push` joins both versions; `--no-verify` insists",
         )
     return None
+
+
+def _mirrors(place: Repo, name: str, refs: Sequence[PushedRef], asked: Push, prefixes: Iterable[str]) -> bool:
+    """Tells whether a push may delete what this clone does not have. git does not name such refs to the hook.
+
+    Where the system does not show the words of the push, one that names refs of remotes is taken for a mirror."""
+    specs = [*asked.words[1:], *(value for key, value in place.git.config() if key == f"remote.{name}.push")]
+    pruned = asked.prune and any(_covers(spec, prefix) for spec in specs for prefix in prefixes)
+    seen = any(ref.remote_ref.startswith("refs/remotes/") for ref in refs)
+    return asked.mirror or pruned or seen or place.settings.flag(f"remote.{name}.mirror")
+
+
+def _covers(spec: str, prefix: str) -> bool:
+    """Tells whether the right side of a refspec matches refs below a prefix."""
+    head, star, _ = spec.rpartition(":")[2].partition("*")
+    return bool(star) and (prefix.startswith(head) or head.startswith(prefix))
+
+
+def _unsaid(git: Git, url: str, prefixes: Iterable[str]) -> list[str]:
+    """Returns the runs of a remote that have no ref of their name here; raises RemoteError."""
+    here = {ref.name for ref in git.refs(*prefixes)}
+    return [ref.name for prefix in prefixes for ref in remotes.listed(git, url, prefix) if ref.name not in here]
 
 
 def _counted(refs: Sequence[str]) -> str:
@@ -111,7 +142,7 @@ def target(place: Repo, name: str) -> str | None:
     chosen = place.settings.get("remote")
     if chosen and chosen != name:
         return chosen if _has_runs(place.git, chosen) else None
-    if _has_runs(place.git, name) or (f"remote.{name}.fetch", refspec(name)) in place.git.config():
+    if _has_runs(place.git, name) or (f"remote.{name}.fetch", refspec(place.settings, name)) in place.git.config():
         return name
     try:
         return name if remotes.choose(place.settings, None, branch=place.git.branch()) == name else None
@@ -119,9 +150,9 @@ def target(place: Repo, name: str) -> str | None:
         return None
 
 
-def refspec(name: str) -> str:
+def refspec(settings: Settings, name: str) -> str:
     """Returns what makes plain `git fetch` bring the runs of a remote into our mirror of it."""
-    return f"+{RUNS}*:{mirror_prefix(name)}*"
+    return f"+{remotes.prefix(settings, name)}*:{mirror_prefix(name)}*"
 
 
 def _has_runs(git: Git, name: str) -> bool:
@@ -172,8 +203,10 @@ def send(git: Git, name: str, wanted: Iterable[RunId]) -> str:
     """Pushes runs, and returns what became of it in one line; begins with `pushed` if the remote took them all."""
     ids = set(wanted)
     where = remotes.label(name)
-    pending = [(run, tip) for run, tip in pushing.unpushed(git, name) if run in ids]
+    pending: list[tuple[RunId, Oid]] = []
     try:
+        pushing.look(git, name)  # what was deleted for good must not come back
+        pending = [(run, tip) for run, tip in pushing.unpushed(git, name) if run in ids]
         done = pushing.push(git, name, pending)
     except GittrackError as exc:
         return f"runs stay here: {_because(exc)}; `git track push` tries again"
@@ -205,9 +238,7 @@ def send_apart(place: Repo, name: str, runs: Sequence[tuple[RunId, Oid]]) -> str
     try:
         said, _ = process.communicate("".join(f"{run}\n" for run, _ in runs).encode(), timeout=PATIENCE)
     except subprocess.TimeoutExpired:
-        return (
-            f"{len(runs)} run(s) are being pushed still, in the background; `git track status` shows what is not there"
-        )
+        return f"{len(runs)} run(s) are still being pushed, in the background"
     text = said.decode("utf-8", "replace").strip().rpartition("\n")[2]
     return text or f"{len(runs)} run(s) stay here; `git track push` says why"
 

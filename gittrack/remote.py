@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 
 from gittrack import answers, locks, redact, transfer
 from gittrack.errors import NotFound, RemoteError, UsageError
-from gittrack.git import Git
-from gittrack.refname import RUNS, mirror_prefix, prefix_fault
+from gittrack.git import Git, Ref
+from gittrack.refname import RUNS, Oid, mirror_prefix, prefix_fault
 from gittrack.settings import Settings, read_settings
 from gittrack.transfer import Progress
 
@@ -122,6 +122,16 @@ def fetch(
         done = run(git, *command, known=known, progress=progress)
     if done.returncode:
         raise failed("fetch from", remote, done)
+
+
+def listed(git: Git, remote: str, prefix: str) -> list[Ref]:
+    """Returns the refs of a remote below a prefix, as it calls them; raises RemoteError."""
+    known = read_settings(git)
+    done = run(git, "ls-remote", "--refs", "--end-of-options", remote, f"{prefix}*", known=known)
+    if done.returncode:
+        raise failed("list the runs of", remote, done)
+    pairs = (line.split("\t", 1) for line in done.stdout.decode("utf-8", "replace").splitlines())
+    return [Ref(pair[1], Oid(pair[0])) for pair in pairs if len(pair) == 2 and pair[1].startswith(prefix)]
 
 
 def _there(spec: str, prefix: str) -> str:

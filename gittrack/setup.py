@@ -24,6 +24,7 @@ from gittrack.hooks import Hook
 from gittrack.prepush import refspec
 from gittrack.refname import LOCAL, RUNS
 from gittrack.repo import Repo
+from gittrack.settings import Settings
 from gittrack.shared import make_folder, share
 
 _DECORATES_ALL_BEFORE = (2, 39)  # since then git names branches, tags and remotes in a log, and no other refs
@@ -78,8 +79,8 @@ def plan(place: Repo, wanted: str | None, *, with_hooks: bool) -> Plan:
     found = Plan()
     configured = place.git.config()
     name, note = _remote(place, wanted)
-    if name and (f"remote.{name}.fetch", refspec(name)) not in configured:
-        found = replace(found, fetch=((f"remote.{name}.fetch", refspec(name)),))
+    if name and (f"remote.{name}.fetch", refspec(place.settings, name)) not in configured:
+        found = replace(found, fetch=((f"remote.{name}.fetch", refspec(place.settings, name)),))
     found = replace(found, remote=name, hidden=_hidden(place.git, configured))
     surveyed = hooks.survey(place.git) if with_hooks else []
     return replace(
@@ -184,7 +185,7 @@ def remove(place: Repo) -> list[str]:
     if not place.git.has_executable:
         raise no_git()
     done = read_done(place)
-    said = [f"{key} {value}" for key, value in _remove_settings(place.git, done)]
+    said = [f"{key} {value}" for key, value in _remove_settings(place.git, place.settings, done)]
     said += [str(path) for path in hooks.remove(place.git, done.created)]
     if done.folder:
         with contextlib.suppress(OSError):  # somebody has something in it
@@ -193,10 +194,10 @@ def remove(place: Repo) -> list[str]:
     return said
 
 
-def _remove_settings(git: Git, done: Done) -> list[Setting]:
+def _remove_settings(git: Git, settings: Settings, done: Done) -> list[Setting]:
     file = _file(git)
     content = _content(file)
-    ours = done.settings or _known(git)
+    ours = done.settings or _known(git, settings)
     if done.whole and _digest(content) == done.after:
         _write(file, base64.b64decode(done.whole))
         return list(ours)
@@ -208,11 +209,11 @@ def _remove_settings(git: Git, done: Done) -> list[Setting]:
     return found
 
 
-def _known(git: Git) -> list[Setting]:
+def _known(git: Git, settings: Settings) -> list[Setting]:
     """Returns the settings that can only be ours, for where nothing was written down."""
     pairs = git.config()
     names = [key[len("remote.") : -len(".fetch")] for key, _ in pairs if _is_fetch(key)]
-    wanted = [(f"remote.{name}.fetch", refspec(name)) for name in dict.fromkeys(names)]
+    wanted = [(f"remote.{name}.fetch", refspec(settings, name)) for name in dict.fromkeys(names)]
     wanted += [pair for event in hooks.EVENTS for pair in hooks.settings(event)]
     return [pair for pair in wanted if pair in pairs]
 

@@ -35,10 +35,22 @@ from tests.gitcmd import GitRepo, run
     ],
 )
 def test_a_push_says_in_its_words_whether_it_is_a_trial(words: str, trial: bool, quiet: bool) -> None:
-    assert caller.read(words.split()) == Push(trial, quiet)
+    found = caller.read(words.split())
+    assert found
+    assert (found.trial, found.quiet) == (trial, quiet)
 
 
-@pytest.mark.parametrize("words", ["", "git", "git -C push status", "git commit push", "sh -c push", "git track push -n"])
+def test_a_push_says_what_it_mirrors_and_names() -> None:
+    assert caller.read("git push --mirror lab".split()) == Push(mirror=True, words=("lab",))
+    assert caller.read("git push --pru --mi --no-mirror x a:b -- -c".split()) == Push(
+        prune=True, words=("x", "a:b", "-c")
+    )
+    assert caller.read("git push --progress --porcelain".split()) == Push()
+
+
+@pytest.mark.parametrize(
+    "words", ["", "git", "git -C push status", "git commit push", "sh -c push", "git track push -n"]
+)
 def test_what_is_no_push_of_git_is_none(words: str) -> None:
     assert caller.read(words.split()) is None
 
@@ -76,4 +88,4 @@ def test_a_hook_finds_its_git_through_shells_and_aliases(repo: GitRepo, bare_rem
     told = Path(repo.path.parent, "told")
     for words, trial in ((["try", "origin"], True), (["push", "origin"], False)):
         run(["git", *words], cwd=repo.path)
-        assert told.read_text("utf-8") == f"{Push(trial=trial)}\n"
+        assert told.read_text("utf-8") == f"{Push(trial=trial, words=('origin',))}\n"

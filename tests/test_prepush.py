@@ -319,21 +319,51 @@ def test_a_remote_that_does_not_answer_costs_a_push_of_code_five_seconds(hooked:
 # What is stopped ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("words", "setting"),
+    [
+        (("--mirror", "origin"), ()),
+        (("--mi", "origin"), ()),
+        (("origin",), ("remote.origin.mirror", "true")),
+        (("--prune", "origin", "refs/*:refs/*"), ()),
+        (("--prune", "origin"), ("remote.origin.push", "+refs/r*:refs/r*")),
+    ],
+)
 def test_a_mirroring_push_cannot_delete_runs(
-    hooked: GitRepo, bare_remote: GitRepo, colleague: GitRepo
+    hooked: GitRepo, bare_remote: GitRepo, colleague: GitRepo, words: tuple[str, ...], setting: tuple[str, ...]
 ) -> None:
     make(hooked)
     push(hooked)
     before = bare_remote.refs()
     install(colleague, "pre-push")
+    if setting:
+        colleague.git("config", *setting)
 
-    done = push(colleague, "--mirror", "origin", check=False)
+    done = push(colleague, *words, check=False)
 
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert lines[0].startswith("error: this push deletes 'refs/runs/r")
     assert [line.split(": ")[0] for line in lines[:3]] == ["error", "cause", "hint"]
     assert bare_remote.refs() == before
+
+
+def test_a_mirroring_push_that_deletes_no_run_may_go_on(colleague: GitRepo, bare_remote: GitRepo) -> None:
+    install(colleague, "pre-push")
+    colleague.git("tag", "v1")
+    push(colleague, "--mirror", "origin")
+    assert "refs/tags/v1" in bare_remote.refs()
+
+
+def test_a_pruning_push_of_branches_is_none_of_our_business(
+    hooked: GitRepo, bare_remote: GitRepo, colleague: GitRepo
+) -> None:
+    make(hooked)
+    push(hooked, "origin", "main", "main:old")
+    install(colleague, "pre-push")
+    push(colleague, "--prune", "origin", "refs/heads/*:refs/heads/*")
+    assert set(bare_remote.refs("refs/heads/")) == {"refs/heads/main"}
+    assert runs_of(bare_remote) == runs_of(hooked)
 
 
 def test_a_mirroring_push_does_not_send_what_was_seen_of_remotes(hooked: GitRepo, bare_remote: GitRepo) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import click
 
-from gittrack import hooks, output, prepush, repo
+from gittrack import caller, hooks, output, prepush, repo
 from gittrack.errors import GittrackError
 from gittrack.repo import Repo
 from gittrack.settings import environment
@@ -40,29 +40,26 @@ def command(event: str, words: tuple[str, ...]) -> int:
 def _pre_push(place: Repo, words: Sequence[str], text: str) -> int:
     """Pushes runs along; returns the exit code for git."""
     name, refs = _asked(words, text)
-    error = prepush.objection(place.git, refs)
+    asked = caller.push()
+    error = prepush.objection(place, name, words[1] if len(words) > 1 else name, refs, asked)
     if error:
         for line in error.lines():
             output.warn(line)
         return hooks.STOP
-    if not name or not prepush.carries_code(refs):
-        return 0
-    _push_along(place, name, refs)
+    if name and not asked.trial and prepush.carries_code(refs):
+        _push_along(place, name, refs, quiet=asked.quiet)
     return 0
 
 
-def _push_along(place: Repo, name: str, refs: Sequence[prepush.PushedRef]) -> bool | None:
+def _push_along(place: Repo, name: str, refs: Sequence[prepush.PushedRef], *, quiet: bool) -> bool | None:
     """Pushes the runs of what is pushed, and says so; returns whether the remote has them, None if there are none."""
-    from gittrack import caller
-
     to = prepush.target(place, name)
-    asked = caller.push()
-    if to is None or asked.trial:
+    if to is None:
         return None
     found = prepush.along(place, name, refs, to=to)
     said = [prepush.send_apart(place, to, found.runs)] if found.runs else []
     arrived = said[0].startswith("pushed ") if said else None
-    if arrived and asked.quiet:
+    if arrived and quiet:
         said.clear()
     if found.held:
         said.append(f"{found.held} run(s) with uncommitted files stay here: `git track push` asks about them")
