@@ -184,8 +184,8 @@ def remove(place: Repo) -> list[str]:
     """Takes back what `carry_out` did; returns what was taken out, for people: settings, and paths of hook files."""
     if not place.git.has_executable:
         raise no_git()
-    done = read_done(place)
-    said = [f"{key} {value}" for key, value in _remove_settings(place.git, place.settings, done)]
+    done, written = read_done(place), _done_file(place).exists()
+    said = [f"{key} {value}" for key, value in _remove_settings(place.git, place.settings, done, written=written)]
     said += [str(path) for path in hooks.remove(place.git, done.created)]
     if done.folder:
         with contextlib.suppress(OSError):  # somebody has something in it
@@ -194,10 +194,10 @@ def remove(place: Repo) -> list[str]:
     return said
 
 
-def _remove_settings(git: Git, settings: Settings, done: Done) -> list[Setting]:
+def _remove_settings(git: Git, settings: Settings, done: Done, *, written: bool) -> list[Setting]:
     file = _file(git)
     content = _content(file)
-    ours = done.settings or _known(git, settings)
+    ours = done.settings if written else _known(git, settings)
     if done.whole and _digest(content) == done.after:
         _write(file, base64.b64decode(done.whole))
         return list(ours)
