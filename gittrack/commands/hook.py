@@ -39,9 +39,9 @@ def command(event: str, words: tuple[str, ...]) -> int:
 
 def _pre_push(place: Repo, words: Sequence[str], text: str) -> int:
     """Pushes runs along; returns the exit code for git."""
-    name, refs = _asked(words, text)
+    name, url, refs = _asked(place, words, text)
     asked = caller.push()
-    error = prepush.objection(place, name, words[1] if len(words) > 1 else name, refs, asked)
+    error = prepush.objection(place, name, url, refs, asked)
     if error:
         for line in error.lines():
             output.warn(line)
@@ -68,13 +68,18 @@ def _push_along(place: Repo, name: str, refs: Sequence[prepush.PushedRef], *, qu
     return arrived
 
 
-def _asked(words: Sequence[str], text: str) -> tuple[str, list[prepush.PushedRef]]:
-    """Returns the remote and the refs that are pushed, as git says them, or as pre-commit does."""
+def _asked(place: Repo, words: Sequence[str], text: str) -> tuple[str, str, list[prepush.PushedRef]]:
+    """Returns name and address of the remote, and the refs that are pushed, as git says them, or as pre-commit does.
+
+    Which has taken git's words and input for itself, and says in variables what the first ref was."""
     if words:
-        return words[0], prepush.read(text)
+        return words[0], words[-1], prepush.read(text)
     env = environment()
-    ends = [env.get(f"PRE_COMMIT_{key}", "") for key in ("LOCAL_BRANCH", "TO_REF", "REMOTE_BRANCH", "FROM_REF")]
-    return env.get("PRE_COMMIT_REMOTE_NAME", ""), prepush.read(" ".join(ends) if all(ends) else text)
+    branch, there = env.get("PRE_COMMIT_LOCAL_BRANCH", ""), env.get("PRE_COMMIT_REMOTE_BRANCH", "")
+    oid = place.git.resolve(branch) if branch else None
+    refs = [prepush.PushedRef(branch, oid, there, None)] if oid else prepush.read(text)
+    name = env.get("PRE_COMMIT_REMOTE_NAME", "")
+    return name, env.get("PRE_COMMIT_REMOTE_URL", name), refs
 
 
 def _send(name: str) -> int:
