@@ -25,7 +25,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "curate": ("tag", "edit", "rm"),
     "reproduce": ("checkout",),
     "share": ("fetch", "pull", "push", "import"),
-    "maintain": ("fsck",),
+    "maintain": ("gc", "archive", "fsck"),
 }
 # What git calls, not people; in no help.
 HIDDEN = ("hook",)

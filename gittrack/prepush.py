@@ -66,8 +66,7 @@ def objection(place: Repo, name: str, url: str, refs: Sequence[PushedRef], asked
 
     Both are what `git push --mirror` does, and nobody else would find out why their runs are gone."""
     git = place.git
-    prefixes = {RUNS, remotes.prefix(place.settings, name)}
-    own = tuple(prefixes)
+    prefix = remotes.prefix(place.settings, name)
     local = [ref.remote_ref for ref in refs if ref.remote_ref.startswith(LOCAL)]
     if local:
         return NegativeAnswer(
@@ -76,11 +75,11 @@ def objection(place: Repo, name: str, url: str, refs: Sequence[PushedRef], asked
             hint="push branches and tags by name, and runs with `git track push`; `--no-verify` insists",
         )
     try:
-        unsaid = _unsaid(git, url, prefixes) if _mirrors(place, name, refs, asked, prefixes) else []
+        unsaid = _unsaid(place, name, url, prefix) if _mirrors(place, name, refs, asked, prefix) else []
     except RemoteError as exc:
         exc.message = f"it is not clear whether this push deletes runs: {exc.message}"
         return exc
-    deleted = [ref.remote_ref for ref in refs if ref.local is None and ref.remote_ref.startswith(own)]
+    deleted = [ref.remote_ref for ref in refs if ref.local is None and ref.remote_ref.startswith((RUNS, prefix))]
     if deleted or unsaid:
         return NegativeAnswer(
             f"this push deletes {_counted(deleted or unsaid)} on the remote",
@@ -101,12 +100,12 @@ def objection(place: Repo, name: str, url: str, refs: Sequence[PushedRef], asked
     return None
 
 
-def _mirrors(place: Repo, name: str, refs: Sequence[PushedRef], asked: Push, prefixes: Iterable[str]) -> bool:
+def _mirrors(place: Repo, name: str, refs: Sequence[PushedRef], asked: Push, prefix: str) -> bool:
     """Tells whether a push may delete what this clone does not have. git does not name such refs to the hook.
 
     Where the system does not show the words of the push, one that names refs of remotes is taken for a mirror."""
     specs = [*asked.words[1:], *(value for key, value in place.git.config() if key == f"remote.{name}.push")]
-    pruned = asked.prune and any(_covers(spec, prefix) for spec in specs for prefix in prefixes)
+    pruned = asked.prune and any(_covers(spec, prefix) for spec in specs)
     seen = any(ref.remote_ref.startswith("refs/remotes/") for ref in refs)
     return asked.mirror or pruned or seen or place.settings.flag(f"remote.{name}.mirror")
 
@@ -117,10 +116,11 @@ def _covers(spec: str, prefix: str) -> bool:
     return bool(star) and (prefix.startswith(head) or head.startswith(prefix))
 
 
-def _unsaid(git: Git, url: str, prefixes: Iterable[str]) -> list[str]:
+def _unsaid(place: Repo, name: str, url: str, prefix: str) -> list[str]:
     """Returns the runs of a remote that have no ref of their name here; raises RemoteError."""
-    here = {ref.name for ref in git.refs(*prefixes)}
-    return [ref.name for prefix in prefixes for ref in remotes.listed(git, url, prefix) if ref.name not in here]
+    where = url if place.settings.git(f"remote.{name}.pushurl") else name
+    here = {ref.name for ref in place.git.refs(RUNS)} if prefix == RUNS else set()
+    return [ref for ref in remotes.listed(place.git, where) if ref not in here]
 
 
 def _counted(refs: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ KEYS: dict[str, tuple[str, str]] = {
         "what the refs of runs begin with on remotes; `refs/heads/runs/` where only branches go",
     ),
     "refsPerPush": ("200", "how many refs go with one push; a remote that takes fewer gets fewer"),
+    "maxRefs": ("1000", "how many runs have a ref of their own before `push` and `gc` archive the older half"),
     "dirty": ("snapshot", "what a dirty work tree means: `snapshot` it, `warn` and record the commit, or `refuse`"),
     "code": ("parent", "`parent`: the code is a parent of the run; `none`: only its id and a patch are kept"),
     "publishSnapshots": ("ask", "whether `push` may publish uncommitted files: `ask`, `true` or `false`"),

@@ -33,6 +33,10 @@ def fetch(where: str | None, *, quiet: bool) -> None:
             output.line(f"{label} {run}")
         if len(runs) > 20:
             output.line(f"{label} {len(runs) - 20} more")
+    if done.archived and not quiet:
+        output.line(f"new {done.archived} archived run{'s' * (done.archived != 1)}")
+    if done.buried and not quiet:
+        output.warn(f"{len(done.buried)} run(s) were deleted for good by others")
     common.tell_parted(done.parted)
     for error in done.refused:
         common.report(error, label="warning")
@@ -40,5 +44,5 @@ def fetch(where: str | None, *, quiet: bool) -> None:
         raise DataRefused(
             f"{len(done.refused)} run(s) from '{remote.label(name)}' were refused", hint="the others are here"
         )
-    if not (quiet or done.new or done.forwarded or done.joined):
+    if not (quiet or done.new or done.forwarded or done.joined or done.archived or done.buried):
         output.warn("already up to date")

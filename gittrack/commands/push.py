@@ -7,12 +7,14 @@ import sys
 import click
 
 from gittrack import output, remote
-from gittrack.commands import common
+from gittrack.commands import common, shelving
 from gittrack.errors import RemoteError, UsageError
 from gittrack.model import Run
 from gittrack.refname import RunId
 from gittrack.repo import Repo
 from gittrack.sync import pushing
+from gittrack.sync.pushing import Outgoing
+from gittrack.sync.taking import Integrated
 from gittrack.terminal import printable
 
 
@@ -27,31 +29,42 @@ def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool, 
 
     By default all that the remote lacks, to track.remote, the branch's push remote, or origin."""
     place = common.open_repo()
-    known = common.read_runs(place, deleted=True)
     if where and where not in remote.names(place.settings) and not remote.is_address(where):
         runs, where = (where, *runs), None  # `git track push RUN`
     name = remote.choose(place.settings, where, branch=place.git.branch())
-    wanted = known.find_all(runs) if runs else [run for run in known.runs if run.oid]
-    by_id = {run.id: common.require_commit(run) for run in wanted}
-    pending = [(run, tip) for run, tip in pushing.unpushed(place.git, name) if run in by_id]
-    if not pending:
+    with output.Progress(quiet=quiet) as progress:
+        taken_in = Integrated() if dry_run else pushing.look(place.git, name, progress=progress.report)
+    if taken_in.buried and not quiet:
+        output.warn(f"{len(taken_in.buried)} run(s) were deleted for good by others")
+    known = common.read_runs(place, deleted=True)
+    out = pushing.outgoing(place.git, name)
+    if not (runs or dry_run) and (shelving.overflow(place) or shelving.as_one(place, out.runs)):
+        known = common.read_runs(place, deleted=True)
+        out = pushing.outgoing(place.git, name)
+    if runs:  # an archive goes whole, or not at all: a run of one that is asked for gets a ref there
+        wanted = {common.require_commit(run).id for run in known.find_all(runs)}
+        out = pushing.Outgoing(tuple((run, tip) for run, tip in out.all if run in wanted))
+    if not (out.runs or out.archives):
         if not quiet:
             output.warn("everything up-to-date")
         return
-    pending = _agree(place, name, pending, by_id, yes=yes or dry_run)
+    by_id = {run.id: run for run in known.index.of({run for run, _ in out.all})}
+    out = _agree(place, name, out, by_id, yes=yes or dry_run)
     if dry_run:
-        for run, _ in pending:
+        for run, _ in out.all:
             output.line(f"would push {run} {printable(by_id[run].name)}")
         return
-    if not pending:
-        return
     with output.Progress(quiet=quiet) as progress:
-        done = pushing.push(place.git, name, pending, progress=progress.report)
+        done = pushing.push(place.git, name, out.runs, shelves=out.archives, progress=progress.report)
     _tell(done, by_id, where=remote.label(name), quiet=quiet)
 
 
 def _tell(done: pushing.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: bool) -> None:
     """Says what the remote answered; raises RemoteError unless it took everything."""
+    if done.archived and not quiet:
+        output.line(f"pushed {done.archived} archived run{'s' * (done.archived != 1)}")
+    if done.freed and not quiet:
+        output.line(f"freed {done.freed} ref{'s' * (done.freed != 1)} of archived runs on '{where}'")
     for run in done.taken if not quiet else ():
         output.line(f"pushed {run} {printable(by_id[run].name)}")
     for run in done.joined if not quiet else ():
@@ -59,8 +72,11 @@ def _tell(done: pushing.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: b
     common.tell_parted(done.parted)
     for run, reason in done.refused:
         output.warn(f"refused {run} {by_id[run].name}: {reason}")
+    if done.kept and not quiet:
+        output.warn(f"warning: '{where}' keeps the refs of archived runs: {done.kept}")
     if done.broken:
         raise done.broken
+    common.raise_unshelved(done, where=where)
     if done.refused:
         count = len(set(done.taken) | {run for run, _ in done.refused})
         raise RemoteError(
@@ -70,19 +86,21 @@ def _tell(done: pushing.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: b
         )
 
 
-def _agree(place: Repo, name: str, pending: list, by_id: dict[RunId, Run], *, yes: bool) -> list:  # type: ignore[type-arg]
+def _agree(place: Repo, name: str, out: Outgoing, by_id: dict[RunId, Run], *, yes: bool) -> Outgoing:
     """Returns what may be pushed, after saying what code goes out with it and asking about uncommitted files."""
-    what = pushing.publication(place.git, name, {run: by_id[run].code for run, _ in pending})
+    what = pushing.publication(place.git, name, {run: by_id[run].code for run, _ in out.all if run in by_id})
     if what.commits:
         output.warn(f"publishing {what.commits} commit(s) of code that '{remote.label(name)}' does not have yet")
     if not what.snapshots:
-        return pending
+        return out
     policy = place.settings.choice("publishSnapshots", "ask", "true", "false")
     files = sorted({path for paths in what.snapshots.values() for path in paths})
     listed = ", ".join(files[:20]) + (f" and {len(files) - 20} more" if len(files) > 20 else "")
     if policy == "false":
         output.warn(f"left out {len(what.snapshots)} run(s) with uncommitted files (track.publishSnapshots is false)")
-        return [(run, tip) for run, tip in pending if run not in what.snapshots]
+        runs = tuple((run, tip) for run, tip in out.runs if run not in what.snapshots)
+        held = any(run in what.snapshots for run in out.archived)
+        return Outgoing(runs) if held else Outgoing(runs, out.archives, out.archived)
     if policy == "ask":
         output.warn(f"publishing uncommitted files with {len(what.snapshots)} run(s): {listed}")
         if not yes and sys.stdin.isatty() and sys.stderr.isatty():
@@ -90,4 +108,4 @@ def _agree(place: Repo, name: str, pending: list, by_id: dict[RunId, Run], *, ye
                 raise UsageError("nothing was pushed", hint="commit the files, or set track.publishSnapshots")
         else:
             output.warn("hint: set track.publishSnapshots to true or false to decide once and for all")
-    return pending
+    return out

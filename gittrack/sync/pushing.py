@@ -71,7 +71,11 @@ def _mirrored(git: Git, name: str) -> Here:
 
 def look(git: Git, name: str, *, progress: Progress | None = None) -> Integrated:
     """Takes in the archives of a remote, and with them what was deleted for good; raises RemoteError."""
-    remote.fetch(git, name, [f"+{ARCHIVES}*:{mirror_prefix(name)}{_ARCHIVE}*"], progress=progress)
+    try:
+        remote.fetch(git, name, [f"+{ARCHIVES}*:{mirror_prefix(name)}{_ARCHIVE}*"], progress=progress)
+    except RemoteError as exc:
+        exc.message = exc.message.replace("cannot fetch from", "cannot push to")  # for which this is the first step
+        raise
     return shelving.integrate(git)
 
 
@@ -85,7 +89,8 @@ def _unpushed(git: Git, now: Here, there: Here) -> list[tuple[RunId, Oid]]:
     if not differing:
         return []
     gone = now.shelf.deleted
-    shelved = there.shelf.of([run for run in differing if run not in there.runs])
+    news = there.shelf.tips.items() - now.shelf.tips.items()  # what archives here cover has no ref here
+    shelved = there.shelf.of([run for run in differing if run not in there.runs]) if news else {}
     found = []
     with git.objects() as objects:
         lineage = Lineage(objects)
@@ -163,8 +168,9 @@ def free(git: Git, name: str, *, progress: Progress | None = None) -> Pushed:
 
     Raises RemoteError."""
     pushing = _Pushing(git, name, progress)
-    there = _mirrored(git, name)
-    gone = [(run, tip) for run, tip in there.runs.items() if run in there.shelf.deleted]
+    deleted = _mirrored(git, name).shelf.deleted
+    there = remote.listed(git, name, progress=progress) if deleted else {}
+    gone = [(run, tip) for ref, tip in there.items() if (run := run_of(ref)) in deleted and run]
     pushing.free([*pushing.covered(), *gone])
     return pushing.result()
 
