@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from gittrack import remote as remotes
 from gittrack.caller import Push
 from gittrack.errors import GittrackError, NegativeAnswer, NotFound, RemoteError
+from gittrack.gates import PushedRef
 from gittrack.git import Git
 from gittrack.hooks import GUARD
 from gittrack.index.listing import Index
@@ -27,16 +28,6 @@ from gittrack.sync import pushing
 
 PATIENCE = 5.0  # seconds that a push of code waits for its runs
 LONGEST = 600.0  # seconds after which a push of runs that went on by itself is ended
-
-
-@dataclass(frozen=True, slots=True)
-class PushedRef:
-    """A ref that is being pushed, as githooks(5) has it: `local` None deletes it, `remote` None makes it."""
-
-    local_ref: str
-    local: Oid | None
-    remote_ref: str
-    remote: Oid | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +213,10 @@ def _because(error: GittrackError) -> str:
     return f"{error.message}: {error.cause}" if error.cause else error.message
 
 
-def send_apart(place: Repo, name: str, runs: Sequence[tuple[RunId, Oid]]) -> str:
-    """Pushes runs from a process of its own, waits for it as long as `PATIENCE`, and returns what is to be said."""
+def send_apart(place: Repo, name: str, runs: Sequence[tuple[RunId, Oid]], *, patience: float | None) -> str:
+    """Pushes runs from a process of its own, and returns what is to be said; begins as that of `send`.
+
+    patience: the seconds to wait for it, or None to wait until it ends."""
     # Not from the folder that we are in, which may have modules of any name.
     words = [sys.executable, "-P", "-m", "gittrack", "hook", "send", "--", name]
     process = subprocess.Popen(
@@ -236,7 +229,7 @@ def send_apart(place: Repo, name: str, runs: Sequence[tuple[RunId, Oid]]) -> str
         start_new_session=True,
     )
     try:
-        said, _ = process.communicate("".join(f"{run}\n" for run, _ in runs).encode(), timeout=PATIENCE)
+        said, _ = process.communicate("".join(f"{run}\n" for run, _ in runs).encode(), timeout=patience)
     except subprocess.TimeoutExpired:
         return f"{len(runs)} run(s) are still being pushed, in the background"
     text = said.decode("utf-8", "replace").strip().rpartition("\n")[2]

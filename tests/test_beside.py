@@ -10,7 +10,7 @@ import pytest
 
 from gittrack import hooks
 from tests.gitcmd import GitRepo, run
-from tests.hooking import ours, push, runs_of
+from tests.hooking import call_git, ours, push, runs_of
 from tests.recording import make
 from tests.runs import ask, attempt
 
@@ -27,6 +27,16 @@ repos:
     always_run: true
     pass_filenames: false
 """
+
+
+# A git from 2.54 on would take our hooks from its settings, where they are in nobody's way.
+pytestmark = pytest.mark.usefixtures("older_git")
+
+
+@pytest.fixture
+def older_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A git that calls itself 2.53."""
+    call_git(tmp_path / "older", "2.53.0", monkeypatch)
 
 
 def hook_of(repo: GitRepo, event: str = "pre-push") -> Path:

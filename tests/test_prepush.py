@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gittrack import prepush
-from gittrack.prepush import PushedRef
+from gittrack.gates import PushedRef
 from gittrack.refname import Oid
 from tests.gitcmd import GitRepo
 from tests.hooking import install, ours, push, runs_of
@@ -268,6 +268,37 @@ def test_runs_that_the_remote_refuses_stop_no_code_and_take_one_line(hooked: Git
     assert said.startswith("'origin' refused 1 of 1 run(s): ")
     assert said.endswith("`git track push` tries again")
     assert "\x1b" not in said
+
+
+def test_who_requires_the_runs_has_the_code_stopped_without_them(hooked: GitRepo, bare_remote: GitRepo) -> None:
+    refusing(bare_remote, "refs/runs/*")
+    hooked.git("config", "track.pushPolicy", "require")
+    hooked.commit({"train.py": "2\n"}, "better")
+    make(hooked)
+    before = bare_remote.refs()
+
+    done = push(hooked, check=False)
+
+    assert done.returncode == 1
+    assert "error: the runs of this code could not be pushed, so the code is not either" in done.stderr
+    assert bare_remote.refs() == before
+    (bare_remote.path / "hooks" / "update").unlink()
+    push(hooked)
+    assert runs_of(bare_remote) == runs_of(hooked)
+    assert bare_remote.refs("refs/heads/") == hooked.refs("refs/heads/")
+
+
+def test_code_that_a_gate_stops_is_not_published_by_its_runs(hooked: GitRepo, bare_remote: GitRepo) -> None:
+    hooked.commit({"gittrack.yaml": "metrics:\n  val/acc: {required: true}\n"}, "standard")
+    make(hooked, {"loss": [1]})
+    before = bare_remote.refs()
+
+    hooked.git("config", "track.gate", "block")
+    assert push(hooked, check=False).returncode == 1
+    assert bare_remote.refs() == before
+    hooked.git("config", "track.gate", "warn")
+    assert "warning: what is pushed does not meet 'gittrack.yaml'" in push(hooked).stderr
+    assert runs_of(bare_remote) == runs_of(hooked)
 
 
 def test_a_setting_that_makes_no_sense_stops_no_code(hooked: GitRepo, bare_remote: GitRepo) -> None:

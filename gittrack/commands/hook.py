@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import click
 
-from gittrack import caller, hooks, output, prepush, repo
+from gittrack import caller, gates, hooks, output, prepush, repo
 from gittrack.errors import GittrackError
+from gittrack.gates import PushedRef
 from gittrack.repo import Repo
 from gittrack.settings import environment
 
@@ -43,32 +44,52 @@ def _pre_push(place: Repo, words: Sequence[str], text: str) -> int:
     asked = caller.push()
     error = prepush.objection(place, name, url, refs, asked)
     if error:
-        for line in error.lines():
-            output.warn(line)
+        _tell(error.lines())
+        return hooks.STOP
+    decision = gates.decide(place, refs, runs_pushed=None)  # runs of code that is stopped must not publish it
+    _tell(decision.lines)
+    if decision.blocked:
         return hooks.STOP
     if name and not asked.trial and prepush.carries_code(refs):
-        _push_along(place, name, refs, quiet=asked.quiet)
+        arrived = _push_along(place, name, refs, quiet=asked.quiet)
+        if _are_required(place) and arrived is False:
+            final = gates.decide(place, refs, runs_pushed=False)
+            _tell([line for line in final.lines if line not in decision.lines])
+            return hooks.STOP if final.blocked else 0
     return 0
 
 
-def _push_along(place: Repo, name: str, refs: Sequence[prepush.PushedRef], *, quiet: bool) -> bool | None:
-    """Pushes the runs of what is pushed, and says so; returns whether the remote has them, None if there are none."""
+def _are_required(place: Repo) -> bool:
+    return place.settings.get("pushPolicy").lower() == "require"
+
+
+def _tell(lines: Sequence[str]) -> None:
+    for line in lines:
+        output.warn(line)
+
+
+def _push_along(place: Repo, name: str, refs: Sequence[PushedRef], *, quiet: bool) -> bool | None:
+    """Pushes the runs of what is pushed, and says so; returns whether the remote has them, None if none had to go."""
     to = prepush.target(place, name)
     if to is None:
         return None
     found = prepush.along(place, name, refs, to=to)
-    said = [prepush.send_apart(place, to, found.runs)] if found.runs else []
-    arrived = said[0].startswith("pushed ") if said else None
+    said, arrived = [], None
+    if found.runs:
+        patience = None if _are_required(place) else prepush.PATIENCE
+        said = [prepush.send_apart(place, to, found.runs, patience=patience)]
+        arrived = said[0].startswith("pushed ")
     if arrived and quiet:
         said.clear()
     if found.held:
         said.append(f"{found.held} run(s) with uncommitted files stay here: `git track push` asks about them")
+        arrived = False
     if said:
         output.warn(f"gittrack: {'; '.join(said)}")
     return arrived
 
 
-def _asked(place: Repo, words: Sequence[str], text: str) -> tuple[str, str, list[prepush.PushedRef]]:
+def _asked(place: Repo, words: Sequence[str], text: str) -> tuple[str, str, list[PushedRef]]:
     """Returns name and address of the remote, and the refs that are pushed, as git says them, or as pre-commit does.
 
     Which has taken git's words and input for itself, and says in variables what the first ref was."""
@@ -77,7 +98,7 @@ def _asked(place: Repo, words: Sequence[str], text: str) -> tuple[str, str, list
     env = environment()
     branch, there = env.get("PRE_COMMIT_LOCAL_BRANCH", ""), env.get("PRE_COMMIT_REMOTE_BRANCH", "")
     oid = place.git.resolve(branch) if branch else None
-    refs = [prepush.PushedRef(branch, oid, there, None)] if oid else prepush.read(text)
+    refs = [PushedRef(branch, oid, there, None)] if oid else prepush.read(text)
     name = env.get("PRE_COMMIT_REMOTE_NAME", "")
     return name, env.get("PRE_COMMIT_REMOTE_URL", name), refs
 

@@ -12,8 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gittrack import hooks
+from gittrack import repo as repos
 from tests.gitcmd import GitRepo, run
+from tests.hooking import call_git, ours, push, runs_of
 from tests.nogit import track
+from tests.recording import make
 from tests.runs import ask, attempt, complaint
 from tests.terminals import on_a_terminal
 
@@ -37,17 +40,12 @@ def write(repo: GitRepo, event: str, text: str, *, mode: int = 0o755) -> Path:
     return file
 
 
-def newer_git(repo: GitRepo, monkeypatch: pytest.MonkeyPatch, version: str = "2.54.0") -> None:
-    """Puts a git on PATH that is the one here, but calls itself another version."""
-    real = shutil.which("git")
-    folder = repo.path.parent / "newer"
-    folder.mkdir()
-    script = (
-        f'#!/bin/sh\nfor word; do test "$word" != version || exec echo git version {version}; done\nexec {real} "$@"\n'
-    )
-    (folder / "git").write_text(script, "utf-8")
-    (folder / "git").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+@pytest.fixture(autouse=True)
+def today(repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The git that most people have, which takes hooks from files; returns the PATH with the git that is here."""
+    before = os.environ["PATH"]
+    call_git(repo.path.parent / "usual", "2.39.5", monkeypatch)
+    return before
 
 
 # Asking ---------------------------------------------------------------------------------------------------------------
@@ -72,7 +70,7 @@ def test_on_a_terminal_it_asks(repo: GitRepo, bare_remote: GitRepo, keys: bytes,
     exit_code, _ = on_a_terminal(["git", "track", "init"], cwd=repo.path, keys=keys, when=b"do this?")
 
     assert exit_code == code
-    assert (repo.path / ".git" / "hooks" / "pre-push").exists() == (code == 0)
+    assert (repo.path / ".git" / "gittrack" / "init.json").exists() == (code == 0)
 
 
 def test_doing_it_twice_changes_nothing(repo: GitRepo, bare_remote: GitRepo) -> None:
@@ -128,7 +126,7 @@ def test_the_remote_that_is_named_is_set_up(repo: GitRepo, bare_remote: GitRepo)
 def test_a_git_that_shows_the_names_of_all_refs_is_told_to_leave_ours_out(
     repo: GitRepo, bare_remote: GitRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    newer_git(repo, monkeypatch, "2.38.1")
+    call_git(repo.path.parent / "old", "2.38.1", monkeypatch)
 
     ask(repo, "init", "-y", "--no-hooks")
 
@@ -154,7 +152,7 @@ CONFIGS = [
 ]
 
 
-@pytest.mark.parametrize("version", ["2.38.1", "2.39.5", "2.54.0"])
+@pytest.mark.parametrize("version", ["2.38.1", "2.53.0", "2.54.0"])
 @pytest.mark.parametrize("config", CONFIGS)
 def test_removing_restores_everything_byte_for_byte(
     repo: GitRepo, bare_remote: GitRepo, monkeypatch: pytest.MonkeyPatch, version: str, config: str
@@ -163,7 +161,7 @@ def test_removing_restores_everything_byte_for_byte(
         file.write(config)
     write(repo, "pre-push", "#!/bin/bash\n\ncat\nexit 0")
     before = state(repo)
-    newer_git(repo, monkeypatch, version)
+    call_git(repo.path.parent / "another", version, monkeypatch)
 
     ask(repo, "init", "-y")
     assert state(repo) != before
@@ -266,7 +264,7 @@ def test_a_newer_git_takes_hooks_from_its_settings_and_no_file_is_touched(
 ) -> None:
     write(repo, "pre-push", "#!/usr/bin/env python3\n")
     before = state(repo)
-    newer_git(repo, monkeypatch)
+    call_git(repo.path.parent / "newer", "2.54.0", monkeypatch)
 
     said = ask(repo, "init", "-y")
 
@@ -284,8 +282,30 @@ def test_a_block_that_is_there_stays_when_git_becomes_newer(
     repo: GitRepo, bare_remote: GitRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask(repo, "init", "-y")
-    newer_git(repo, monkeypatch)
+    call_git(repo.path.parent / "newer", "2.54.0", monkeypatch)
     assert ask(repo, "init") == "everything is set up.\n"
+
+
+def test_hooks_from_the_settings_work_in_a_git_that_takes_them(
+    repo: GitRepo, bare_remote: GitRepo, monkeypatch: pytest.MonkeyPatch, today: str
+) -> None:
+    monkeypatch.setenv("PATH", today)
+    if hooks.version(repos.open_repo(repo.path).git) < hooks.SETTINGS_SINCE:
+        pytest.skip("this git takes no hooks from its settings: what init writes is tested, not that git reads it")
+    write(repo, "pre-push", "#!/bin/sh\ncat >../theirs\n")
+    ask(repo, "init", "-y")
+    old = repo.commit({"train.py": "2\n"}, "better")
+    make(repo)
+
+    assert ours(push(repo)) == ["pushed 1 run(s) to 'origin'"]
+
+    assert runs_of(bare_remote) == runs_of(repo)
+    assert f" {old} refs/heads/main " in (repo.path.parent / "theirs").read_text("utf-8")
+    repo.git("commit", "--quiet", "--amend", "-m", "best")
+    assert old in (repo.path / ".git" / "gittrack" / "rewrites").read_text("utf-8")
+    assert push(repo, "--mirror", check=False).returncode == 1
+    ask(repo, "tag", "@", "x")
+    assert "pushed" in repo.track("push").stdout
 
 
 def python_hook(repo: GitRepo) -> str:
