@@ -40,6 +40,14 @@ KEYS: dict[str, tuple[str, str]] = {
     "redact": ("true", "whether secrets are replaced by `***` before they are recorded: `true` or `false`"),
     "columns": ("", "the columns of `ls`, as `--columns` has them; by default those that tell runs apart"),
     "sort": ("-created", "what `ls` sorts by, as `--sort` has it"),
+    "gate": (
+        "off",
+        "whether a push of code is held to `gittrack.yaml`: `off`, `warn`, or `block` what does not meet it",
+    ),
+    "pushPolicy": (
+        "warn",
+        "what it means that the runs of pushed code could not be pushed: `warn`, or `require` them and stop the code",
+    ),
     "snapshotLimit": ("10M", "the largest untracked file that goes into a snapshot"),
     "snapshotInclude": ("", "ignored files that go into a snapshot all the same: patterns as git's pathspecs"),
 }
