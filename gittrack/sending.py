@@ -18,7 +18,6 @@ from gittrack.settings import Settings, read_settings
 from gittrack.transfer import Progress
 
 _PATIENCE = 12  # parts in a row of which nothing was taken; by then 200 refs have become one
-_ALONE = 2  # how often a ref that goes alone is tried over a line that breaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def send(git: Git, name: str, changes: Iterable[Change], *, progress: Progress |
     known = read_settings(git)
     limit = known.count("refsPerPush")
     pace = _Pace(limit, limit)
-    pending, took, cuts = list(changes), False, 0
+    pending, took = list(changes), False
     given_up: RemoteError | None = None
     while pending:
         part = pending[: pace.size]
@@ -86,9 +85,8 @@ def send(git: Git, name: str, changes: Iterable[Change], *, progress: Progress |
                 raise error
             yield from (Answer(change.ref, taken=False, reason=refusal) for change in pending)
             return
-        cuts = cuts + 1 if error and len(part) == 1 and not taken else 0
-        if error and cuts >= _ALONE:
-            given_up, cuts = error, 0
+        if error and len(part) == 1 and not taken:
+            given_up = error
             yield Answer(pending.pop(0).ref, taken=False, reason=error.cause or error.message)
     if given_up and not took:
         raise given_up

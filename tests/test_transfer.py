@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from gittrack import remote as remotes
 from gittrack import vitals
 from gittrack.vitals import Vitals
 from tests.gitcmd import GitRepo
