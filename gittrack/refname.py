@@ -16,6 +16,7 @@ RUNS = "refs/runs/"
 ARCHIVES = "refs/runs/archive/"
 LOCAL = "refs/gittrack/"
 LIVE = "refs/gittrack/live/"
+TRASH = "refs/gittrack/trash/"  # then the day as a number, and the run
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u
 _RUN_ID = re.compile(r"r[0-9a-hjkmnp-tv-z]{12}")
@@ -122,5 +123,5 @@ def mirror_prefix(remote: str) -> str:
     it becomes one component, without the user and password of an address."""
     remote = re.sub(r"(?<=://)[^/@\s]*@", "", remote)
     safe = re.sub(r"[^A-Za-z0-9_-]", lambda found: "%" + found.group().encode("utf-8", "replace").hex(), remote)
-    taken = safe in ("live", "") or "%" in safe or safe.startswith("remote-")
+    taken = safe in ("live", "trash", "") or "%" in safe or safe.startswith("remote-")
     return f"{LOCAL}remote-{safe}/runs/" if taken else f"{LOCAL}{safe}/runs/"

@@ -107,9 +107,9 @@ def tell_parted(parted: Sequence[tuple[RunId, Oid]]) -> None:
 
 def _integrate(place: Repo) -> None:
     """Takes in what the mirrors hold."""
-    from gittrack.sync import taking
+    from gittrack.sync import shelving
 
-    done = taking.integrate(place.git)
+    done = shelving.integrate(place.git)
     for error in done.refused:
         report(error, label="warning")
     tell_parted(done.parted)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gittrack import remote, sending, store
-from gittrack.errors import GitFailed, RemoteError
-from gittrack.git import Git, RefMoved
+from gittrack import packs, remote, sending
+from gittrack.codec import tree
+from gittrack.errors import GitFailed, GittrackError, RemoteError
+from gittrack.git import Git, RefMoved, Update
+from gittrack.lineage import Lineage
 from gittrack.model import Code
 from gittrack.refname import RUNS, Oid, RunId, mirror_prefix, run_of, run_ref
 from gittrack.sending import Change
-from gittrack.sync import taking
+from gittrack.sync import joins, shelving, taking
 from gittrack.transfer import Progress
 
 _ATTEMPTS = 5
@@ -77,7 +79,7 @@ def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]], *, progress: Pr
                 break
             prefix = mirror_prefix(name)
             remote.fetch(git, name, [f"+{run_ref(run)}:{prefix}{run}" for run in moved], progress=progress)
-            outcome = taking.integrate(git)
+            outcome = shelving.integrate(git)
             bad = {run for run in moved if any(run in str(error) for error in outcome.refused)}
             refused += [(run, "the remote's version is refused") for run in moved if run in bad]
             joined += outcome.joined
@@ -95,14 +97,21 @@ def push(git: Git, name: str, runs: Sequence[tuple[RunId, Oid]], *, progress: Pr
 
 def _join_for_push(git: Git, run: RunId, prefix: str) -> bool:
     """Joins a run that has the remote's edits but not its joins, which no push fast-forwards; tells whether it did."""
-    ours, theirs = store.current_tip(git, run), git.resolve(prefix + run)
-    if theirs is None or git.is_ancestor(theirs, ours) or not git.count(ours, without=theirs):
+    ref, theirs = git.resolve(run_ref(run)), git.resolve(prefix + run)
+    if theirs is None or ref is None:
         return False
+    size = git.place.oid_bytes
     with git.objects() as objects:
-        if taking.check(objects, run, theirs, oid_bytes=git.place.oid_bytes):
+        lineage = Lineage(objects)
+        if lineage.is_ancestor(run, theirs, ref) or not lineage.has_more(run, ref, theirs):
             return False
+        try:
+            joined = joins.join(git, *(taking.examine(objects, run, oid, oid_bytes=size) for oid in (ref, theirs)))
+        except GittrackError:
+            return False
+    git.write_pack(tree.encode_pack(joined.objects, algorithm=git.place.algorithm), keep=packs.keep_text(run))
     try:
-        store.join(git, run, ours, theirs, old=ours)
+        git.update_refs([Update(run_ref(run), joined.tip, ref)])
     except RefMoved:  # somebody edits it now; the next attempt sees that
         return False
     return True
