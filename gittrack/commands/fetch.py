@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import click
 
 from gittrack import output, remote
@@ -11,21 +14,25 @@ from gittrack.sync import pulling
 
 
 @click.command("fetch")
-@click.argument("where", required=False, metavar="[REMOTE]")
+@click.argument("where", required=False, metavar="[REMOTE | FILE]")
 @common.quiet_option
 def command(where: str | None, quiet: bool) -> None:
-    """Fetch runs from a remote.
+    """Fetch runs from a remote, or from a bundle.
 
-    What others changed is joined with what you did."""
+    A bundle is a file that `git track push --bundle` wrote. What others changed is joined with what you did."""
     fetch(where, quiet=quiet)
 
 
 def fetch(where: str | None, *, quiet: bool) -> None:
     """Fetches and says what came; a run that breaks the format is named and left out."""
     place = common.open_repo()
-    name = remote.choose(place.settings, where, branch=place.git.branch())
+    bundle = where if where and where not in remote.names(place.settings) and os.path.isfile(where) else None
+    name = bundle or remote.choose(place.settings, where, branch=place.git.branch())
     with output.Progress(quiet=quiet) as progress:
-        done = pulling.pull(place.git, name, progress=progress.report)
+        if bundle:
+            done = pulling.pull_bundle(place.git, Path(bundle).absolute(), progress=progress.report)
+        else:
+            done = pulling.pull(place.git, name, progress=progress.report)
     for label, runs in (("new", done.new), ("updated", done.forwarded), ("joined", done.joined)):
         if quiet:
             break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -10,7 +11,7 @@ from gittrack import output, remote
 from gittrack.commands import common
 from gittrack.errors import RemoteError, UsageError
 from gittrack.model import Run
-from gittrack.refname import RunId
+from gittrack.refname import RUNS, Oid, RunId, archive_of, run_ref
 from gittrack.repo import Repo
 from gittrack.sync import pushing
 from gittrack.terminal import printable
@@ -19,24 +20,29 @@ from gittrack.terminal import printable
 @click.command("push")
 @click.argument("where", required=False, metavar="[REMOTE]")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("--bundle", metavar="FILE", help="Write a bundle, a file that `git track pull FILE` takes in anywhere.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be pushed.")
-@click.option("-y", "--yes", is_flag=True, help="Publish uncommitted files of snapshots without asking.")
+@click.option("-y", "--yes", is_flag=True, help="Publish code, and uncommitted files of snapshots, without asking.")
 @common.quiet_option
-def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool, quiet: bool) -> None:
+def command(
+    where: str | None, runs: tuple[str, ...], bundle: str | None, dry_run: bool, yes: bool, quiet: bool
+) -> None:
     """Push runs, with their code, to a remote.
 
     By default all that the remote lacks, to track.remote, the branch's push remote, or origin."""
     place = common.open_repo()
     known = common.read_runs(place, deleted=True)
-    if where and where not in remote.names(place.settings) and not remote.is_address(where):
+    if where and (bundle or (where not in remote.names(place.settings) and not remote.is_address(where))):
         runs, where = (where, *runs), None  # `git track push RUN`
-    name = remote.choose(place.settings, where, branch=place.git.branch())
+    name = None if bundle else remote.choose(place.settings, where, branch=place.git.branch())
     wanted = known.find_all(runs) if runs else [run for run in known.runs if run.oid]
     by_id = {run.id: common.require_commit(run) for run in wanted}
-    pending = [(run, tip) for run, tip in pushing.unpushed(place.git, name) if run in by_id]
+    pending = [(run.id, run.oid) for run in wanted if run.oid]
+    if name:
+        pending = [(run, tip) for run, tip in pushing.unpushed(place.git, name) if run in by_id]
     if not pending:
         if not quiet:
-            output.warn("everything up-to-date")
+            output.warn("everything up-to-date" if name else "there are no runs to write")
         return
     pending = _agree(place, name, pending, by_id, yes=yes or dry_run)
     if dry_run:
@@ -45,9 +51,29 @@ def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool, 
         return
     if not pending:
         return
+    if bundle:
+        _bundle(place, Path(bundle), dict(pending), whole=len(pending) == len(known.runs), quiet=quiet)
+        return
     with output.Progress(quiet=quiet) as progress:
-        done = pushing.push(place.git, name, pending, progress=progress.report)
-    _tell(done, by_id, where=remote.label(name), quiet=quiet)
+        done = pushing.push(place.git, name or "", pending, progress=progress.report)
+    _tell(done, by_id, where=remote.label(name or ""), quiet=quiet)
+
+
+def _bundle(place: Repo, file: Path, runs: dict[RunId, Oid], *, whole: bool, quiet: bool) -> None:
+    """Writes a bundle and says what is in it."""
+    from gittrack import bundles
+
+    refs = {run_ref(run): tip for run, tip in runs.items()}
+    if whole:  # as they are here: what is archived stays so, and what is gone for good is told
+        here = {ref.name: ref.oid for ref in place.git.refs(RUNS)}
+        archives = {ref: tip for ref, tip in here.items() if archive_of(ref)}
+        refs = {ref: tip for ref, tip in refs.items() if not archives or ref in here} | archives
+    head = bundles.write(place.git, file, refs)
+    if quiet:
+        return
+    output.line(f"wrote {len(runs)} run(s) to {printable(str(file))}, {output.size(file.stat().st_size)}")
+    if head.needs:
+        output.warn(f"hint: this clone is shallow, so the bundle needs commit {head.needs[0]} where it is read")
 
 
 def _tell(done: pushing.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: bool) -> None:
@@ -70,11 +96,19 @@ def _tell(done: pushing.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: b
         )
 
 
-def _agree(place: Repo, name: str, pending: list, by_id: dict[RunId, Run], *, yes: bool) -> list:  # type: ignore[type-arg]
-    """Returns what may be pushed, after saying what code goes out with it and asking about uncommitted files."""
-    what = pushing.publication(place.git, name, {run: by_id[run].code for run, _ in pending})
-    if what.commits:
+def _agree(
+    place: Repo, name: str | None, pending: list[tuple[RunId, Oid]], by_id: dict[RunId, Run], *, yes: bool
+) -> list[tuple[RunId, Oid]]:
+    """Returns what may be pushed, after saying what code goes out with it and asking about uncommitted files.
+
+    name: the remote; None for a bundle."""
+    tips, codes = [tip for _, tip in pending], {run: by_id[run].code for run, _ in pending}
+    what = pushing.publication(place.git, name, tips, codes)
+    asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    if what.commits and name:
         output.warn(f"publishing {what.commits} commit(s) of code that '{remote.label(name)}' does not have yet")
+        if what.first and asks:
+            _confirm("it has no code yet; publish it?", hint="record with track.code=none to keep the code to yourself")
     if not what.snapshots:
         return pending
     policy = place.settings.choice("publishSnapshots", "ask", "true", "false")
@@ -85,9 +119,14 @@ def _agree(place: Repo, name: str, pending: list, by_id: dict[RunId, Run], *, ye
         return [(run, tip) for run, tip in pending if run not in what.snapshots]
     if policy == "ask":
         output.warn(f"publishing uncommitted files with {len(what.snapshots)} run(s): {listed}")
-        if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-            if not click.confirm("publish them?", default=False, err=True):
-                raise UsageError("nothing was pushed", hint="commit the files, or set track.publishSnapshots")
-        else:
+        if asks:
+            _confirm("publish them?", hint="commit the files, or set track.publishSnapshots")
+        elif not yes:
             output.warn("hint: set track.publishSnapshots to true or false to decide once and for all")
     return pending
+
+
+def _confirm(question: str, *, hint: str) -> None:
+    """Asks a person; raises UsageError if the answer is no."""
+    if not click.confirm(question, default=False, err=True):
+        raise UsageError("nothing was pushed", hint=hint)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gittrack import packs, remote, sending
@@ -119,20 +119,23 @@ def _join_for_push(git: Git, run: RunId, prefix: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What besides runs goes out with a push: commits of code, and snapshots with their uncommitted files."""
+    """What besides runs goes out with a push: commits of code, and snapshots with their uncommitted files.
+
+    first: nothing is known to be there yet."""
 
     commits: int
     snapshots: Mapping[RunId, tuple[str, ...]]
+    first: bool
 
 
-def publication(git: Git, name: str, codes: Mapping[RunId, Code]) -> Publication:
-    """Returns what code the push of these runs would publish that the remote is not known to have."""
-    known = [f"refs/remotes/{name}/", mirror_prefix(name)]
-    commits = {code.commit for code in codes.values() if code.commit}
-    missing = git.count_new(commits, known=known) if commits else 0
-    snapshots = {
-        run: git.changed_paths(code.commit or git.empty_tree, code.snapshot)
-        for run, code in codes.items()
-        if code.snapshot and git.count_new([code.snapshot], known=known)
-    }
-    return Publication(missing or 0, snapshots)
+def publication(git: Git, name: str | None, tips: Iterable[Oid], codes: Mapping[RunId, Code]) -> Publication:
+    """Returns what code goes out with runs, as far as the remote is not known to have it; None: into a file.
+
+    tips: their commits."""
+    known = [f"refs/remotes/{name}/", mirror_prefix(name)] if name else []
+    commits = git.count_new(tips, known=known, code=True)
+    made = {code.snapshot: code.commit or git.empty_tree for code in codes.values() if code.snapshot}
+    new = {snapshot: base for snapshot, base in made.items() if git.count_new([snapshot], known=known)}
+    paths = {snapshot: git.changed_paths(base, snapshot) for snapshot, base in new.items()}
+    found = {run: paths[code.snapshot] for run, code in codes.items() if code.snapshot in paths}
+    return Publication(commits or 0, found, first=bool(commits and known and not git.refs(*known)))
