@@ -152,14 +152,19 @@ def _fetch_without_git(git: Git, remote: str, refspecs: Sequence[str], known: Se
 
 
 def run(
-    git: Git, *args: str, known: Settings, settings: Sequence[str] = (), progress: Progress | None = None
+    git: Git,
+    *args: str,
+    known: Settings,
+    settings: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
 ) -> transfer.Done:
     """Runs a git command that talks to a remote: watched, asking only where somebody can answer."""
     terminal = has_terminal()
     return transfer.run(
         git,
         git.command(*args, settings=(*_SETTINGS, *settings)),
-        env=_environment(git.environ, known, terminal=terminal),
+        env={**_environment(git.environ, known, terminal=terminal), **(env or {})},
         silence=known.seconds("timeout"),
         terminal=terminal,
         progress=progress,
