@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from gittrack import answers, packs, remote, transfer
 from gittrack.answers import Answer
 from gittrack.errors import RemoteError
-from gittrack.git import Git, Update
+from gittrack.git import Git, RefMoved, Update, pause
 from gittrack.refname import RUNS, Oid, mirror_prefix
 from gittrack.settings import Settings, read_settings
 from gittrack.transfer import Progress
 
+_ATTEMPTS = 5
 _PATIENCE = 12  # parts in a row of which nothing was taken; by then 200 refs have become one
 
 
@@ -175,8 +176,17 @@ def _remember(git: Git, name: str, taken: Sequence[Change]) -> None:
     """Writes down what the remote has now."""
     mirror = mirror_prefix(name)
     wanted = {mirror + change.ref.removeprefix(RUNS): change.new for change in taken}
-    seen = {ref.name: ref.oid for ref in git.refs(*wanted)} if wanted else {}
-    updates = [Update(ref, new, seen.get(ref)) for ref, new in wanted.items() if seen.get(ref) != new]
-    if updates:
-        git.update_refs(updates, durable=False)
+    for attempt in range(_ATTEMPTS if wanted else 0):
+        seen = {ref.name: ref.oid for ref in git.refs(*wanted)}
+        updates = [Update(ref, new, seen.get(ref)) for ref, new in wanted.items() if seen.get(ref) != new]
+        try:
+            if updates:
+                git.update_refs(updates, durable=False)
+        except RefMoved:  # another process pushes the same
+            if attempt + 1 == _ATTEMPTS:
+                raise
+            pause(attempt)
+        else:
+            break
+    if wanted:
         packs.tidy_refs(git)
