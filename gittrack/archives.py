@@ -14,7 +14,7 @@ from gittrack.codec import archive, tree
 from gittrack.codec.tree import Entry, Object
 from gittrack.commits import Commit, read_commit
 from gittrack.errors import DataRefused
-from gittrack.git import Git
+from gittrack.git import Git, Ref
 from gittrack.lineage import Lineage
 from gittrack.objects import Objects
 from gittrack.refname import ARCHIVES, LOCAL, Oid, RunId, archive_of, is_clone_id, is_oid, run_ref
@@ -240,13 +240,13 @@ def find(git: Git, run: RunId) -> tuple[Oid | None, Oid | None]:
         return None, Lineage(objects).newest(run, listed)
 
 
-def mirrored(git: Git) -> dict[tuple[str, str], Oid]:
-    """Returns the archives that were seen on remotes: (prefix of the mirror, clone) to commit."""
+def mirrored(refs: Iterable[Ref]) -> dict[tuple[str, str], Oid]:
+    """Returns the archives that were seen on remotes: (prefix of the mirror, clone) to commit; refs: where to look."""
     found: dict[tuple[str, str], Oid] = {}
-    for ref in git.refs(LOCAL):
+    for ref in refs:
         head, slash, _ = ref.name.partition("/runs/")
         clone = archive_of(ref.name, prefix=head + slash)
-        if clone and slash:
+        if clone and slash and head.startswith(LOCAL):
             found[head + slash, clone] = ref.oid
     return found
 

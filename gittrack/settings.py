@@ -129,9 +129,17 @@ def environment() -> dict[str, str]:
     return dict(os.environ)
 
 
+_known: dict[tuple[object, ...], Mapping[str, str]] = {}
+
+
 def read_settings(git: Git) -> Settings:
-    """Returns the settings that hold in a repository."""
-    return Settings(dict(git.config()), environment())
+    """Returns the settings that hold in a repository; git is asked again only when one of the usual files changed."""
+    key = (git.place.git_dir, signature(git))
+    if key not in _known:
+        found = dict(git.config())
+        _known.clear()
+        _known[key] = found
+    return Settings(_known[key], environment())
 
 
 def signature(git: Git) -> tuple[object, ...]:

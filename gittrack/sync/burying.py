@@ -58,7 +58,7 @@ def _purge(git: Git, runs: frozenset[RunId]) -> None:
 def seen_with(git: Git, runs: Collection[RunId]) -> list[str]:
     """Returns the mirrors of remotes whose archives still hold some runs: these keep their objects here too."""
     found: set[str] = set()
-    for (prefix, clone), tip in archives.mirrored(git).items():
+    for (prefix, clone), tip in archives.mirrored(git.refs(LOCAL)).items():
         if Shelf(git, prefix + "archive/", tips={clone: tip}).listed(runs):
             found.add(prefix.removeprefix(LOCAL).partition("/")[0].removeprefix("remote-"))
     return sorted(found)

@@ -6,16 +6,16 @@ parents of the archive's commits: what a stranger merely lists keeps nothing."""
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from gittrack import archives, packs, purging
 from gittrack.archives import Shelf
 from gittrack.errors import DataRefused, GittrackError
-from gittrack.git import Git, RefMoved, Update
+from gittrack.git import Git, Ref, RefMoved, Update
 from gittrack.lineage import Lineage
 from gittrack.objects import Objects
-from gittrack.refname import ARCHIVES, TRASH, Oid, RunId, run_ref
+from gittrack.refname import ARCHIVES, LOCAL, RUNS, TRASH, Oid, RunId, run_ref
 from gittrack.sync import taking
 from gittrack.sync.moving import move
 from gittrack.sync.taking import Here, Integrated
@@ -26,9 +26,12 @@ _DAY = 86_400
 
 def integrate(git: Git) -> Integrated:
     """Takes what the mirrors hold into `refs/runs/`: archives, deletions, then runs."""
-    shelved = _take_archives(git)
-    found = [*taking.mirrors(git), *shelved.apart]
-    done = taking.take_in(git, found) if found else Integrated()
+    refs = git.refs(RUNS, LOCAL)
+    shelved = _take_archives(git, refs)
+    now = taking.here(git, refs) if shelved is None else None
+    shelved = shelved or _Shelved()
+    found = [*taking.mirrors(refs), *shelved.apart]
+    done = taking.take_in(git, found, now=now) if found else Integrated()
     return replace(
         done, refused=(*shelved.refused, *done.refused), archived=shelved.archived, buried=tuple(shelved.buried)
     )
@@ -38,19 +41,21 @@ def integrate(git: Git) -> Integrated:
 class _Shelved:
     """What taking in archives did; apart: archived versions of runs that are not yet one with what is here."""
 
-    refused: list[GittrackError]
-    apart: list[tuple[RunId, Oid]]
-    archived: int
-    buried: list[RunId]
+    refused: list[GittrackError] = field(default_factory=list)
+    apart: list[tuple[RunId, Oid]] = field(default_factory=list)
+    archived: int = 0
+    buried: list[RunId] = field(default_factory=list)
 
 
-def _take_archives(git: Git) -> _Shelved:
-    for _ in range(_ATTEMPTS):
-        seen = archives.mirrored(git)
-        now = taking.here(git)
+def _take_archives(git: Git, refs: Sequence[Ref]) -> _Shelved | None:
+    """Takes in the archives of mirrors; returns None if there is nothing new in them."""
+    for attempt in range(_ATTEMPTS):
+        refs = git.refs(RUNS, LOCAL) if attempt else refs
+        seen = archives.mirrored(refs)
+        now = taking.here(git, refs)
         wanted = {(clone, oid) for (_, clone), oid in seen.items() if now.shelf.tips.get(clone) != oid}
         if not wanted:
-            return _Shelved([], [], 0, [])
+            return None
         try:
             return _shelve(git, now, wanted)
         except RefMoved:  # another process takes them in, or archives
@@ -59,7 +64,7 @@ def _take_archives(git: Git) -> _Shelved:
 
 
 def _shelve(git: Git, now: Here, wanted: set[tuple[str, Oid]]) -> _Shelved:
-    done = _Shelved([], [], 0, [])
+    done = _Shelved()
     with git.objects() as objects:
         purged = set(now.shelf.purged)
         good: list[tuple[str, Oid]] = []

@@ -64,9 +64,9 @@ class Here:
     shelf: Shelf
 
 
-def here(git: Git) -> Here:
-    """Returns the refs of runs and archives as they are now."""
-    refs = git.refs(RUNS)
+def here(git: Git, refs: Iterable[Ref] | None = None) -> Here:
+    """Returns the refs of runs and archives as they are now, or as they are among `refs`."""
+    refs = git.refs(RUNS) if refs is None else refs
     tips = {clone: ref.oid for ref in refs if (clone := archive_of(ref.name))}
     return Here(_runs(refs), Shelf(git, ARCHIVES, tips=tips))
 
@@ -80,21 +80,23 @@ def _runs(refs: Iterable[Ref]) -> dict[RunId, Oid]:
     return {run: ref.oid for ref in refs if (run := run_of(ref.name))}
 
 
-def mirrors(git: Git) -> list[tuple[RunId, Oid]]:
-    """Returns the commits of runs that were seen on remotes, each once."""
+def mirrors(refs: Iterable[Ref]) -> list[tuple[RunId, Oid]]:
+    """Returns the commits of runs that were seen on remotes, each once; refs: those to look among."""
     found: dict[tuple[RunId, Oid], None] = {}
-    for ref in git.refs(LOCAL):
+    for ref in refs:
         prefix, slash, _ = ref.name.rpartition("/")
         run = run_of(ref.name, prefix=prefix + slash)
-        if run and prefix.endswith("/runs"):
+        if run and prefix.startswith(LOCAL) and prefix.endswith("/runs"):
             found[run, ref.oid] = None
     return list(found)
 
 
-def take_in(git: Git, commits: Sequence[tuple[RunId, Oid]]) -> Integrated:
-    """Takes commits of runs into `refs/runs/`: new runs, fast-forwards, joins (docs/format.md, chapter 9)."""
+def take_in(git: Git, commits: Sequence[tuple[RunId, Oid]], *, now: Here | None = None) -> Integrated:
+    """Takes commits of runs into `refs/runs/`: new runs, fast-forwards, joins (docs/format.md, chapter 9).
+
+    now: what is here, if the caller just looked."""
     outcome = _Outcome()
-    waiting = list(commits)
+    waiting = [(run, oid) for run, oid in commits if now is None or now.runs.get(run) != oid]
     failures = 0
     while waiting:
         left = _round(git, waiting, outcome)
