@@ -91,10 +91,11 @@ def _blob(objects: Objects, oid: Oid, *, limit: int) -> bytes:
 
 def entries(
     objects: Objects, batches: Sequence[Oid], *, oid_bytes: int, lenient: bool = False
-) -> Iterable[tuple[Oid, dict[RunId, Oid]]]:
-    """Yields for each batch the runs that it lists, and the commit of each; raises DataRefused.
+) -> list[tuple[Oid, dict[RunId, Oid]]]:
+    """Returns for each batch the runs that it lists, and the commit of each; raises DataRefused.
 
-    lenient: leaves out what cannot be read."""
+    lenient: leaves out what cannot be read. All at once, for git answers one question after the other."""
+    found: list[tuple[Oid, dict[RunId, Oid]]] = []
     asked = objects.read_many(batches, limit=archive.MAX_BATCH_BYTES)
     for batch, raw in zip(batches, asked, strict=True):
         try:
@@ -107,7 +108,8 @@ def entries(
             if not lenient:
                 raise
             continue
-        yield batch, listed
+        found.append((batch, listed))
+    return found
 
 
 def walk(objects: Objects, tip: Oid, *, without: Collection[Oid] = ()) -> Iterator[Commit]:

@@ -75,7 +75,7 @@ def _outgoing(place: Repo, name: str | None, known: common.Runs, words: Sequence
     out = pushing.outgoing(place.git, name)
     if words:  # an archive goes whole, or not at all: a run of one that is asked for gets a ref there
         return Outgoing(tuple((run, tip) for run, tip in out.all if run in wanted))
-    if not dry_run and (shelving.overflow(place) or shelving.as_one(place, out.runs)):
+    if not dry_run and (shelving.overflow(place) or shelving.as_one(place, name, out.runs)):
         known.index.refresh()
         return pushing.outgoing(place.git, name)
     return out

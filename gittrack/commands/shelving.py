@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gittrack import clone, repo
+from gittrack.archives import Shelf
 from gittrack.commands import common
 from gittrack.model import Run
-from gittrack.refname import Oid, RunId
+from gittrack.refname import Oid, RunId, mirror_prefix, run_of
 from gittrack.repo import Repo
 from gittrack.settings import host_name
 from gittrack.sync import archiving, taking
@@ -63,10 +64,14 @@ def overflow(place: Repo) -> int:
     return archive(place, wanted) if wanted else 0
 
 
-def as_one(place: Repo, new: Sequence[tuple[RunId, Oid]]) -> int:
-    """Archives runs that a remote lacks if they are too many to go one by one; returns how many were archived."""
-    if len(new) <= AS_ONE or not archives_by_itself(place):
+def as_one(place: Repo, name: str, out: Sequence[tuple[RunId, Oid]]) -> int:
+    """Archives runs that a remote has never seen if they are too many to go one by one; returns how many."""
+    if len(out) <= AS_ONE or not archives_by_itself(place):
         return 0
-    ids = {run for run, _ in new}
+    prefix = mirror_prefix(name)
+    ids = {run for run, _ in out} - {run_of(ref.name, prefix=prefix) for ref in place.git.refs(prefix)}
+    ids -= Shelf(place.git, f"{prefix}archive/").of(ids).keys()
+    if len(ids) <= AS_ONE:
+        return 0
     wanted, _ = archivable(place, [run for run in common.read_runs(place, deleted=True).runs if run.id in ids])
     return archive(place, wanted) if wanted else 0

@@ -72,8 +72,7 @@ def _shelve(git: Git, now: Here, wanted: set[tuple[str, Oid]]) -> _Shelved:
             try:
                 found = archives.read(objects, oid, oid_bytes=git.place.oid_bytes)
                 new = sorted(found.batches - now.shelf.batches)
-                for _ in archives.entries(objects, new, oid_bytes=git.place.oid_bytes):
-                    pass  # every line is read before any of it counts
+                archives.entries(objects, new, oid_bytes=git.place.oid_bytes)  # all is read before any of it counts
                 purged |= found.purged
                 good.append((clone, oid))
             except DataRefused as exc:

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from gittrack import store
+from gittrack.commands import shelving
+from gittrack.git import Update
+from gittrack.refname import RunId
+from gittrack.repo import open_repo
 from tests.gitcmd import GitRepo
+from tests.index.making import versions
 from tests.runs import ask, attempt, listed, record, shown
 
 
@@ -311,3 +317,45 @@ def test_a_malformed_archive_is_refused_and_named(repo: GitRepo, bare_remote: Gi
 
     assert (code, "archive" in err, "refused" in err) == (5, True, True), err
     assert [run["name"] for run in listed(repo)] == ["one"]
+
+
+def test_very_many_new_runs_are_pushed_as_one_archive(
+    repo: GitRepo, bare_remote: GitRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelving, "AS_ONE", 2)
+    found = record(repo, *({"name": name} for name in "abcd"))
+
+    assert "pushed 4 archived runs" in ask(repo, "push")
+    for run in found[:3]:
+        ask(repo, "tag", run, "x")
+    ask(repo, "push")
+
+    assert len(own_refs(bare_remote)) == 3  # edits of runs that are there go one by one
+
+
+def test_a_pull_joins_very_many_runs_at_once(repo: GitRepo, bare_remote: GitRepo, tmp_path: Path) -> None:
+    """More than one batch of an archive, each of which differs from what is here."""
+    git = open_repo(repo.path).git
+    made = versions(repo, runs=410, each=1)
+    git.update_refs([Update(f"refs/runs/{run}", found[0].oid, None) for run, found in made.items()])
+    ask(repo, "push")
+    other = clone(bare_remote, tmp_path / "other")
+    edited = list(made)[:409]
+    for each, tag in ((repo, "x"), (other, "y")):
+        for run in edited[:: 1 if each is repo else 68]:
+            edit_quickly(each, run, tag)
+    ask(repo, "archive")
+    ask(repo, "push")
+
+    ask(other, "pull")
+
+    tags = {run["id"]: run["tags"] for run in listed(other)}
+    assert all(set(tags[run]) >= {"x"} for run in edited)
+    assert all(set(tags[run]) >= {"x", "y"} for run in edited[::68])
+    assert len(own_refs(other)) == len(edited[::68])
+
+
+def edit_quickly(repo: GitRepo, run: str, tag: str) -> None:
+    store.edit(
+        open_repo(repo.path).git, RunId(run), {"tag": [tag]}, author="A <a@b>", now=1.8e9, random=ord(tag), sign=False
+    )
