@@ -16,6 +16,7 @@ RUNS = "refs/runs/"
 ARCHIVES = "refs/runs/archive/"
 LOCAL = "refs/gittrack/"
 LIVE = "refs/gittrack/live/"
+BUNDLE = "refs/gittrack/remote-%bundle/runs/"  # while one is taken in; no remote's name becomes this
 TRASH = "refs/gittrack/trash/"  # then the day as a number, and the run
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u

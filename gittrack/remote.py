@@ -103,10 +103,25 @@ def fetch(
 
     prune: what the remote has no more is removed from the right sides."""
     known = read_settings(git)
-    specs = [_there(spec, prefix(known, remote)) for spec in refspecs]
+    there = prefix(known, remote)
+    done = bring(git, remote, [_there(spec, there) for spec in refspecs], known=known, prune=prune, progress=progress)
+    if done and done.returncode:
+        raise failed("fetch from", remote, done)
+
+
+def bring(
+    git: Git,
+    remote: str,
+    refspecs: Sequence[str],
+    *,
+    known: Settings,
+    prune: bool = False,
+    progress: Progress | None = None,
+) -> transfer.Done | None:
+    """Fetches refspecs as they stand, from a remote or a bundle; returns how git ended, None if there is no git."""
     if not git.has_executable:
-        _fetch_without_git(git, remote, specs)
-        return
+        _fetch_without_git(git, remote, refspecs, known)
+        return None
     args = (
         "--no-tags",
         "--prune" if prune else "--no-prune",
@@ -116,12 +131,11 @@ def fetch(
         "--no-recurse-submodules",
         "--progress" if transfer.needs_progress(progress) else "--quiet",
     )
-    command = ("fetch", *args, "--end-of-options", remote, *specs)
+    command = ("fetch", *args, "--end-of-options", remote, *refspecs)
     done = run(git, *command, known=known, progress=progress)
     if b".lock'" in done.stderr and locks.remove_abandoned(git.place.common_dir, [mirror_prefix(remote)]):
         done = run(git, *command, known=known, progress=progress)
-    if done.returncode:
-        raise failed("fetch from", remote, done)
+    return done
 
 
 def listed(git: Git, remote: str, *, progress: Progress | None = None) -> dict[str, Oid]:
@@ -146,22 +160,26 @@ def _there(spec: str, prefix: str) -> str:
     return mark + prefix + source.removeprefix(RUNS) if source.startswith(RUNS) else spec
 
 
-def _fetch_without_git(git: Git, remote: str, refspecs: Sequence[str]) -> None:
+def _fetch_without_git(git: Git, remote: str, refspecs: Sequence[str], known: Settings) -> None:
     from gittrack.libgit import sharing  # noqa: PLC0415 - dulwich, and only where there is no git
 
-    silence = read_settings(git).seconds("timeout")
-    sharing.fetch(git, remote, refspecs, terminal=has_terminal(), silence=silence)
+    sharing.fetch(git, remote, refspecs, terminal=has_terminal(), silence=known.seconds("timeout"))
 
 
 def run(
-    git: Git, *args: str, known: Settings, settings: Sequence[str] = (), progress: Progress | None = None
+    git: Git,
+    *args: str,
+    known: Settings,
+    settings: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
 ) -> transfer.Done:
     """Runs a git command that talks to a remote: watched, asking only where somebody can answer."""
     terminal = has_terminal()
     return transfer.run(
         git,
         git.command(*args, settings=(*_SETTINGS, *settings)),
-        env=_environment(git.environ, known, terminal=terminal),
+        env={**_environment(git.environ, known, terminal=terminal), **(env or {})},
         silence=known.seconds("timeout"),
         terminal=terminal,
         progress=progress,

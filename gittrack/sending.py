@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from gittrack import answers, packs, remote, transfer
 from gittrack.answers import Answer
 from gittrack.errors import RemoteError
-from gittrack.git import Git, Update
+from gittrack.git import Git, RefMoved, Update, pause
 from gittrack.refname import RUNS, Oid, mirror_prefix
 from gittrack.settings import Settings, read_settings
 from gittrack.transfer import Progress
 
+_ATTEMPTS = 5
 _PATIENCE = 12  # parts in a row of which nothing was taken; by then 200 refs have become one
-_ALONE = 2  # how often a ref that goes alone is tried over a line that breaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def send(git: Git, name: str, changes: Iterable[Change], *, progress: Progress |
     known = read_settings(git)
     limit = known.count("refsPerPush")
     pace = _Pace(limit, limit)
-    pending, took, cuts = list(changes), False, 0
+    pending, took = list(changes), False
     given_up: RemoteError | None = None
     while pending:
         part = pending[: pace.size]
@@ -86,9 +86,8 @@ def send(git: Git, name: str, changes: Iterable[Change], *, progress: Progress |
                 raise error
             yield from (Answer(change.ref, taken=False, reason=refusal) for change in pending)
             return
-        cuts = cuts + 1 if error and len(part) == 1 and not taken else 0
-        if error and cuts >= _ALONE:
-            given_up, cuts = error, 0
+        if error and len(part) == 1 and not taken:
+            given_up = error
             yield Answer(pending.pop(0).ref, taken=False, reason=error.cause or error.message)
     if given_up and not took:
         raise given_up
@@ -177,8 +176,17 @@ def _remember(git: Git, name: str, taken: Sequence[Change]) -> None:
     """Writes down what the remote has now."""
     mirror = mirror_prefix(name)
     wanted = {mirror + change.ref.removeprefix(RUNS): change.new for change in taken}
-    seen = {ref.name: ref.oid for ref in git.refs(*wanted)} if wanted else {}
-    updates = [Update(ref, new, seen.get(ref)) for ref, new in wanted.items() if seen.get(ref) != new]
-    if updates:
-        git.update_refs(updates, durable=False)
+    for attempt in range(_ATTEMPTS if wanted else 0):
+        seen = {ref.name: ref.oid for ref in git.refs(*wanted)}
+        updates = [Update(ref, new, seen.get(ref)) for ref, new in wanted.items() if seen.get(ref) != new]
+        try:
+            if updates:
+                git.update_refs(updates, durable=False)
+        except RefMoved:  # another process pushes the same
+            if attempt + 1 == _ATTEMPTS:
+                raise
+            pause(attempt)
+        else:
+            break
+    if wanted:
         packs.tidy_refs(git)

@@ -23,6 +23,8 @@ KEYS: dict[str, tuple[str, str]] = {
     ),
     "refsPerPush": ("200", "how many refs go with one push; a remote that takes fewer gets fewer"),
     "maxRefs": ("1000", "how many runs have a ref of their own before `push` and `gc` archive the older half"),
+    "autoPush": ("false", "whether a run is pushed when it has ended, in the background: `true` or `false`"),
+    "autoPushDelay": ("10", "seconds that it waits for other runs to end, so that they go together"),
     "dirty": ("snapshot", "what a dirty work tree means: `snapshot` it, `warn` and record the commit, or `refuse`"),
     "code": ("parent", "`parent`: the code is a parent of the run; `none`: only its id and a patch are kept"),
     "publishSnapshots": ("ask", "whether `push` may publish uncommitted files: `ask`, `true` or `false`"),

@@ -40,6 +40,10 @@ def open_repo() -> Repo:
         output.warn("warning: git is not installed, or not on PATH: commits of runs are not signed")
     if live.has_any(place.git):
         _recover(place)
+    if (place.state_dir / "autopush").exists():
+        from gittrack import autopush
+
+        autopush.retry(place)
     return place
 
 
@@ -92,9 +96,10 @@ def catch_up(place: Repo, *, deleted: bool = False) -> Index:
 
 
 def _recover(place: Repo) -> None:
-    from gittrack import redact, seal
+    from gittrack import autopush, redact, seal
 
     for run in seal.recover(place.git, now=time.time(), sign=place.sign):
+        autopush.note(place, run.id)
         output.warn(f"recovered run {run.name} ({run.id}): its process died; status {run.status}, {run.points} points")
         if run.redacted:
             output.warn(f"gittrack: {redact.told(run.redacted)}")

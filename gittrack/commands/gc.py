@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import click
 
 from gittrack import freeing, output, remote
 from gittrack.commands import common, shelving
-from gittrack.errors import UsageError
+from gittrack.errors import NotFound, UsageError
 from gittrack.model import Run
 from gittrack.query.fields import seconds
-from gittrack.refname import LOCAL
+from gittrack.refname import LOCAL, RunId, is_run_id
 from gittrack.repo import Repo
 from gittrack.sync import burying, pushing
 from gittrack.terminal import printable
@@ -44,7 +44,7 @@ def command(
     place = common.open_repo()
     name = remote.choose(place.settings, where or None, branch=place.git.branch()) if where is not None else None
     known = common.read_runs(place, deleted=True)
-    purged = known.find_all(purge)
+    purged, leaked = _leaked(known, purge)
     victims = {run.id: run for run in (*_chosen(place, known, keep, older_than), *purged) if run.oid}
     asked = bool(keep or older_than or purge)
     runs = list(victims.values())
@@ -52,14 +52,9 @@ def command(
         _tell(place, runs, dry_run=dry_run)
     if dry_run:
         return
-    if asked and runs and not yes:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise UsageError(
-                "nothing was deleted", hint="say --yes to delete without being asked, or --dry-run to look"
-            )
-        if not click.confirm(f"delete {_count(len(runs))} for good?", default=False, err=True):
-            raise UsageError("nothing was deleted")
-    freed = burying.bury(place.git, shelving.own_id(place), [run.id for run in runs], purged=[run.id for run in purged])
+    if asked:
+        _ask(len({*victims, *leaked}), yes=yes)
+    found = burying.bury(place.git, shelving.own_id(place), {*victims, *leaked}, purged=leaked)
     if not quiet:
         _list("deleted", runs)
     archived = shelving.overflow(place)
@@ -67,20 +62,35 @@ def command(
         output.line(f"archived {_count(archived)}")
     if name is not None:
         _free_remote(place, name, quiet=quiet)
+    freed = freeing.free(place.git, found)
     if not quiet:
         _tell_freed(freed, deleted=bool(runs))
-    _tell_held(place, purged)
+    _tell_held(place, leaked)
 
 
-def _tell_held(place: Repo, purged: Sequence[Run]) -> None:
-    for each in burying.seen_with(place.git, [run.id for run in purged]) if purged else ():
+def _leaked(known: common.Runs, words: Sequence[str]) -> tuple[list[Run], set[RunId]]:
+    """Returns the runs to purge, and their ids: one that was deleted for good before is known by its id alone."""
+    runs: list[Run] = []
+    ids: set[RunId] = set()
+    for word in words:
+        try:
+            runs.append(known.find(word))
+        except NotFound:
+            if not is_run_id(word):
+                raise
+            ids.add(RunId(word))
+    return runs, {*ids, *(run.id for run in runs)}
+
+
+def _tell_held(place: Repo, leaked: Collection[RunId]) -> None:
+    for each in burying.seen_with(place.git, leaked) if leaked else ():
         output.warn(f"warning: archives on '{each}' still hold what was purged")
         output.warn(f"hint: `git track gc --remote {each}` replaces them")
 
 
 def _ask(count: int, *, yes: bool) -> None:
     """Raises UsageError unless a person agrees."""
-    if yes:
+    if yes or not count:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("nothing was deleted", hint="`--yes` deletes without asking, `--dry-run` only looks")

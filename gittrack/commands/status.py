@@ -32,7 +32,7 @@ def command(as_json: str | None, colour: str | None) -> None:
     if as_json is not None:
         facts = {
             "running": [forms.run_object(run) for run in running],
-            "remote": name or None,
+            "remote": remote.label(name) if name else None,
             "unpushed": [run.id for run in unpushed],
             "detached": detached,
             "runs": total,
@@ -43,7 +43,7 @@ def command(as_json: str | None, colour: str | None) -> None:
     if running:
         lines += ["Being recorded:", *(f"  {_line(screen, run)}" for run in running), ""]
     if unpushed:
-        lines += [f"Not pushed to '{printable(name)}' (`git track push` does):"]
+        lines += [f"Not pushed to '{printable(remote.label(name))}' (`git track push` does):"]
         lines += [f"  {_line(screen, run)}" for run in unpushed[:10]]
         lines += [f"  and {len(unpushed) - 10} more"] if len(unpushed) > 10 else []
         lines += [""]
@@ -54,7 +54,8 @@ def command(as_json: str | None, colour: str | None) -> None:
         lines.append("No remote to push runs to.")
     if not running and not unpushed:
         lines.append(
-            f"{total} run(s), nothing being recorded" + (f", all on '{printable(name)}'." if name and total else ".")
+            f"{total} run(s), nothing being recorded"
+            + (f", all on '{printable(remote.label(name))}'." if name and total else ".")
         )
     screen.print([line for at, line in enumerate(lines) if line or at < len(lines) - 1])
 

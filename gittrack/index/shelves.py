@@ -30,7 +30,7 @@ class Shelves:
     """The refs of archives that moved or are new, with what they say; and those that are gone.
 
     new, lost: batches of this clone's archives that were not there before, or are not there any more; all: those that
-    are; deleted: the runs that are gone for good."""
+    are; deleted: the runs that are gone for good; restored: those that no archive says are gone any more."""
 
     read: Mapping[str, tuple[At, archives.Archive]]
     unread: tuple[str, ...]
@@ -38,6 +38,7 @@ class Shelves:
     lost: frozenset[Oid]
     all: frozenset[Oid]
     deleted: frozenset[RunId]
+    restored: frozenset[RunId] = frozenset()
     looser: tuple[tuple[bool, str], ...] = ()
 
     @property
@@ -73,7 +74,8 @@ def compare(git: Git, connection: Connection, listed: Mapping[str, At], *, whole
     looser = (
         (at.loose, ref) for ref, at in listed.items() if ref in known and known[ref] == (at.oid, not at.loose, None)
     )
-    return Shelves(read, unread, new - old, old - new, new, frozenset(_own(lists)), tuple(looser))
+    deleted = _own(lists)
+    return Shelves(read, unread, new - old, old - new, new, deleted, _own(gone) - deleted, tuple(looser))
 
 
 def _own(found: Mapping[str, Collection[Oid] | Collection[RunId]]) -> frozenset:  # type: ignore[type-arg]
@@ -96,20 +98,18 @@ def find(
 
     known: rows of archived runs; lost: runs that had a ref, or a batch, which is gone; hot: runs that have a ref."""
     found: dict[RunId, dict[Oid, Oid]] = {}
-    missing = set(lost)
     with git.objects() as objects:
 
         def take(batches: Iterable[Oid], wanted: Collection[RunId] | None) -> None:
             ordered = sorted(batches)
-            for batch, listed in archives.entries(objects, ordered, oid_bytes=git.place.oid_bytes):
+            for batch, listed in archives.entries(objects, ordered, oid_bytes=git.place.oid_bytes, lenient=True):
                 for run, oid in listed.items():
                     if (wanted is None or run in wanted) and run not in hot and run not in shelves.deleted:
                         found.setdefault(run, {})[oid] = batch
 
         take(shelves.new, None)
-        missing -= found.keys()
-        if missing - shelves.deleted:
-            take(shelves.all - shelves.new, missing)
+        if lost:
+            take(shelves.all - shelves.new, lost)
         lineage = Lineage(objects)
         for run, versions in found.items():
             at = known.get(run)

@@ -200,6 +200,7 @@ def _compare(git: Git, database: Database, listed: Listed) -> _Changes:
         found = [select(asked)] if listed.whole else [select(one, key) for key in listed.seen]
         seen = {(name, remote): At(oid, bool(loose)) for each in found for name, remote, oid, loose in each}
     lost = {run for run in rows if rows[run].batch is None and run not in hot} if listed.whole else set()
+    lost |= shelved.restored - hot.keys()
     buried: set[RunId] = set()
     now = dict(hot)
     if shelved.says_anything or (lost and shelved.all):

@@ -7,9 +7,8 @@ from collections.abc import Collection
 
 from gittrack import archives, freeing, purging
 from gittrack.archives import Shelf
-from gittrack.freeing import Freed
 from gittrack.git import Git, RefMoved, Update
-from gittrack.refname import ARCHIVES, LOCAL, RUNS, TRASH, RunId
+from gittrack.refname import ARCHIVES, LOCAL, RUNS, TRASH, Oid, RunId
 from gittrack.sync import archiving
 from gittrack.sync.moving import move
 
@@ -18,13 +17,13 @@ _DAY = 86_400
 _ATTEMPTS = 5
 
 
-def bury(git: Git, clone: str, runs: Collection[RunId], *, purged: Collection[RunId] = ()) -> Freed:
-    """Deletes runs for good, and what is older than 14 days in the trash; returns what that freed.
+def bury(git: Git, clone: str, runs: Collection[RunId], *, purged: Collection[RunId] = ()) -> set[Oid]:
+    """Deletes runs for good, and what is older than 14 days in the trash; returns objects to `freeing.free`.
 
     purged: those of them that are taken out of every archive here too. Raises GitFailed or RefMoved."""
     refs = freeing.versions(git, runs)
     old = {ref.name: ref.oid for ref in git.refs(TRASH) if _day(ref.name) < time.time() // _DAY - TRASH_DAYS}
-    listed = Shelf(git).of(purged)
+    listed = Shelf(git).listed(purged)
     tips = {*refs.values(), *old.values(), *(oid for oids in listed.values() for oid in oids)}
     found = freeing.candidates(git, tips) if git.has_executable else set()
     if runs:
@@ -33,7 +32,7 @@ def bury(git: Git, clone: str, runs: Collection[RunId], *, purged: Collection[Ru
         _purge(git, frozenset(purged))
     gone = {ref: oid for ref, oid in {**refs, **old}.items() if not ref.startswith(RUNS)}
     move(git, [Update(ref, None, oid) for ref, oid in gone.items()])
-    return freeing.free(git, found) if found else Freed()
+    return found
 
 
 def _day(ref: str) -> float:
@@ -60,6 +59,6 @@ def seen_with(git: Git, runs: Collection[RunId]) -> list[str]:
     """Returns the mirrors of remotes whose archives still hold some runs: these keep their objects here too."""
     found: set[str] = set()
     for (prefix, clone), tip in archives.mirrored(git).items():
-        if Shelf(git, prefix + "archive/", tips={clone: tip}).of(runs):
+        if Shelf(git, prefix + "archive/", tips={clone: tip}).listed(runs):
             found.add(prefix.removeprefix(LOCAL).partition("/")[0].removeprefix("remote-"))
     return sorted(found)

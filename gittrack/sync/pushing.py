@@ -13,7 +13,6 @@ from gittrack.codec import tree
 from gittrack.errors import DataRefused, GittrackError, RemoteError
 from gittrack.git import Git, RefMoved, Update
 from gittrack.lineage import Lineage
-from gittrack.model import Code
 from gittrack.refname import ARCHIVES, RUNS, Oid, RunId, mirror_prefix, run_of, run_ref
 from gittrack.sending import Change
 from gittrack.sync import joins, shelving, taking
@@ -126,7 +125,7 @@ def _unshelved(git: Git, now: Here, there: Here) -> tuple[dict[str, Oid], dict[R
     )
     found: dict[RunId, Oid] = {}
     with git.objects() as objects:
-        for _, listed in archives.entries(objects, new, oid_bytes=git.place.oid_bytes):
+        for _, listed in archives.entries(objects, new, oid_bytes=git.place.oid_bytes, lenient=True):
             found |= {run: oid for run, oid in listed.items() if there.runs.get(run) != oid}
     for run in now.shelf.deleted:
         found.pop(run, None)
@@ -321,30 +320,3 @@ def _join_for_push(git: Git, run: RunId, prefix: str) -> bool:
     except RefMoved:  # somebody edits it now; the next attempt sees that
         return False
     return True
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """What besides runs goes out with a push: commits of code, and snapshots with their uncommitted files."""
-
-    commits: int
-    snapshots: Mapping[RunId, tuple[str, ...]]
-
-
-def publication(git: Git, name: str, codes: Mapping[RunId, Code]) -> Publication:
-    """Returns what code the push of these runs would publish that the remote is not known to have."""
-    known = [f"refs/remotes/{name}/", mirror_prefix(name)]
-    commits = {code.commit for code in codes.values() if code.commit}
-    missing = git.count_new(commits, known=known) if commits else 0
-    snapshots: dict[RunId, tuple[str, ...]] = {}
-    paths: dict[tuple[Oid, Oid], tuple[str, ...] | None] = {}  # of a sweep all runs have one snapshot
-    for run, code in codes.items():
-        if code.snapshot:
-            pair = code.commit or git.empty_tree, code.snapshot
-            if pair not in paths:
-                is_new = git.count_new([code.snapshot], known=known)
-                paths[pair] = git.changed_paths(*pair) if is_new else None
-            found = paths[pair]
-            if found is not None:
-                snapshots[run] = found
-    return Publication(missing or 0, snapshots)
