@@ -1,8 +1,8 @@
-"""The `git push` that a hook runs for, as its command line says it.
+"""The `git push` that a hook runs for, as git and its command line say it.
 
-git tells a pre-push hook neither that the push is a trial nor that it is to be quiet. The process that started the hook
-is that git, and the system shows its words: in /proc on Linux, by ps(1) elsewhere. Where nobody tells, it is a push
-like any other."""
+git tells a pre-push hook which refs it sends, but neither that the push is a trial nor that it is to be quiet. The
+process that started the hook is that git, and the system shows its words: in /proc on Linux, by ps(1) elsewhere. Where
+nobody tells, it is a push like any other."""
 
 from __future__ import annotations
 
@@ -11,12 +11,24 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gittrack.refname import Oid, is_oid
+
 _DEEPEST = 12  # processes between a hook and its git: shells, env, a hook manager, its own git
 _WITH_VALUE = frozenset("-C -c --git-dir --work-tree --namespace --super-prefix --config-env --attr-source".split())
 _PUSH_WITH_VALUE = frozenset("-o --push-option --repo --receive-pack --exec".split())
 # The options that count here, each with its shortest beginning that no other option of git push has.
 _SWITCHES = (("--dry-run", "--dr"), ("--quiet", "--q"), ("--mirror", "--m"), ("--prune", "--pru"))
 _LETTERS = {"n": "dry-run", "q": "quiet"}
+
+
+@dataclass(frozen=True, slots=True)
+class PushedRef:
+    """A ref that is being pushed, as git tells a pre-push hook: `local` None deletes it, `remote` None makes it."""
+
+    local_ref: str
+    local: Oid | None
+    remote_ref: str
+    remote: Oid | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +40,20 @@ class Push:
     mirror: bool = False
     prune: bool = False
     words: tuple[str, ...] = ()
+
+
+def read_refs(text: str) -> list[PushedRef]:
+    """Reads what git hands to a pre-push hook (githooks(5)); a line that makes no sense is passed over."""
+    found = []
+    for line in text.splitlines():
+        words = line.rsplit(" ", 3)
+        if len(words) == 4 and is_oid(words[1]) and is_oid(words[3]):
+            found.append(PushedRef(words[0], _present(words[1]), words[2], _present(words[3])))
+    return found
+
+
+def _present(oid: str) -> Oid | None:
+    return Oid(oid) if oid.strip("0") else None
 
 
 def push() -> Push:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from gittrack import commits, store
 from gittrack import standard as rules
+from gittrack.caller import PushedRef
 from gittrack.codec import standardfile
 from gittrack.errors import DataRefused, GittrackError
 from gittrack.git import Git
@@ -28,16 +29,6 @@ MOST_COMMITS = 10_000  # that one push is looked at for
 MOST_CODES = 1000  # of the newest runs whose code is compared with a commit's
 MOST_LINES = 20
 _FINISHED = Compare(Field("run", "status"), "==", "finished")
-
-
-@dataclass(frozen=True, slots=True)
-class PushedRef:
-    """A ref that is being pushed, as git tells a pre-push hook: `local` None deletes it, `remote` None makes it."""
-
-    local_ref: str
-    local: Oid | None
-    remote_ref: str
-    remote: Oid | None
 
 
 @dataclass(frozen=True, slots=True)

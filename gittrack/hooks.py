@@ -47,7 +47,7 @@ _NEW = "#!/bin/sh\n"
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """One event: what is to be done for it, and where; `why` it has to be done by hand."""
+    """One event: what is to be done for it, and where; `why` it has to be done by hand, or at all."""
 
     event: str
     action: Action
@@ -142,10 +142,11 @@ def _survey(event: str, where: Path, *, foreign: bool, configured: bool, takes_s
         return Hook(event, "settings")
     if foreign:
         return Hook(event, "by hand", path, f"core.hooksPath is '{where}'")
+    useless = "git takes hooks from its settings since 2.54" if configured else ""
     if not os.path.lexists(path):
-        return Hook(event, "create", path)
+        return Hook(event, "create", path, useless)
     why = _untouchable(path, text)
-    return Hook(event, "by hand" if why else "insert", path, why)
+    return Hook(event, "by hand" if why else "insert", path, why or useless)
 
 
 def _called(text: str | None) -> bool:

@@ -7,24 +7,25 @@ files that were never committed stay until somebody said that they may go. And n
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
+import select
+import signal
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
 
 from gittrack import remote as remotes
-from gittrack.caller import Push
+from gittrack.caller import Push, PushedRef
 from gittrack.errors import GittrackError, NegativeAnswer, NotFound, RemoteError
-from gittrack.gates import PushedRef
 from gittrack.git import Git
 from gittrack.hooks import GUARD
-from gittrack.index.listing import Index
-from gittrack.model import Code
-from gittrack.refname import LOCAL, RUNS, Oid, RunId, is_oid, is_run_id, mirror_prefix
+from gittrack.refname import LOCAL, RUNS, Oid, RunId, mirror_prefix, run_of
 from gittrack.repo import Repo
 from gittrack.settings import Settings
-from gittrack.sync import pushing
+
+if TYPE_CHECKING:
+    from gittrack.model import Code
 
 PATIENCE = 5.0  # seconds that a push of code waits for its runs
 LONGEST = 600.0  # seconds after which a push of runs that went on by itself is ended
@@ -36,20 +37,6 @@ class Along:
 
     runs: tuple[tuple[RunId, Oid], ...] = ()
     held: int = 0
-
-
-def read(text: str) -> list[PushedRef]:
-    """Reads what git hands to a pre-push hook; a line that makes no sense is passed over."""
-    found = []
-    for line in text.splitlines():
-        words = line.rsplit(" ", 3)
-        if len(words) == 4 and is_oid(words[1]) and is_oid(words[3]):
-            found.append(PushedRef(words[0], _present(words[1]), words[2], _present(words[3])))
-    return found
-
-
-def _present(oid: str) -> Oid | None:
-    return Oid(oid) if oid.strip("0") else None
 
 
 def objection(place: Repo, name: str, url: str, refs: Sequence[PushedRef], asked: Push) -> GittrackError | None:
@@ -153,9 +140,12 @@ def _has_runs(git: Git, name: str) -> bool:
 def along(place: Repo, name: str, refs: Sequence[PushedRef], *, to: str) -> Along:
     """Returns the runs that `to` lacks and whose code is there, or is among what is pushed to `name`."""
     git = place.git
-    pending = pushing.unpushed(git, to)
-    if not pending:
+    if not _differ(git, to):
         return Along()
+    from gittrack.index.listing import Index  # noqa: PLC0415 - most pushes have no new runs, and need not load this
+    from gittrack.sync import pushing  # noqa: PLC0415 - as above
+
+    pending = pushing.unpushed(git, to)
     codes = {run.id: run.code for run in Index(git, deleted=True).of({run for run, _ in pending})}
     known = [prefix for each in dict.fromkeys((name, to)) for prefix in (f"refs/remotes/{each}/", mirror_prefix(each))]
     tips = [oid for ref in refs for oid in (ref.local, ref.remote) if oid]
@@ -168,6 +158,14 @@ def along(place: Repo, name: str, refs: Sequence[PushedRef], *, to: str) -> Alon
     private = _missing(git, {oid for oid in snapshots if oid}, tips, known)
     kept = tuple((run, tip) for run, tip in ready if not _holds(codes[run], private))
     return Along(kept, held=len(ready) - len(kept) if publish == "ask" else 0)
+
+
+def _differ(git: Git, to: str) -> bool:
+    """Tells whether a run here is not as it was seen on a remote."""
+    prefix = mirror_prefix(to)
+    refs = git.refs(RUNS, prefix)
+    there = {run: ref.oid for ref in refs if (run := run_of(ref.name, prefix=prefix))}
+    return any((run := run_of(ref.name)) and there.get(run) != ref.oid for ref in refs)
 
 
 def _holds(code: Code, snapshots: set[Oid]) -> bool:
@@ -192,8 +190,9 @@ def _missing(git: Git, commits: Iterable[Oid], tips: Sequence[Oid], known: Seque
 
 def send(git: Git, name: str, wanted: Iterable[RunId]) -> str:
     """Pushes runs, and returns what became of it in one line; begins with `pushed` if the remote took them all."""
+    from gittrack.sync import pushing  # noqa: PLC0415 - as above
+
     ids = set(wanted)
-    where = remotes.label(name)
     pending: list[tuple[RunId, Oid]] = []
     try:
         pushing.look(git, name)  # what was deleted for good must not come back
@@ -203,6 +202,7 @@ def send(git: Git, name: str, wanted: Iterable[RunId]) -> str:
         return f"runs stay here: {_because(exc)}; `git track push` tries again"
     if done.broken:
         return f"some runs stay here: {_because(done.broken)}; `git track push` tries again"
+    where = remotes.label(name)
     if done.refused:
         count = f"{len(done.refused)} of {len(pending)} run(s)"
         return f"'{where}' refused {count}: {done.refused[0][1]}; `git track push` tries again"
@@ -214,43 +214,39 @@ def _because(error: GittrackError) -> str:
 
 
 def send_apart(place: Repo, name: str, runs: Sequence[tuple[RunId, Oid]], *, patience: float | None) -> str:
-    """Pushes runs from a process of its own, and returns what is to be said; begins as that of `send`.
+    """Pushes runs in a process of its own, and returns what is to be said; begins as that of `send`.
 
     patience: the seconds to wait for it, or None to wait until it ends."""
-    # Not from the folder that we are in, which may have modules of any name.
-    words = [sys.executable, "-P", "-m", "gittrack", "hook", "send", "--", name]
-    process = subprocess.Popen(
-        words,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd=place.git.place.work_tree or place.git.place.git_dir,
-        env=environment(place.settings),
-        start_new_session=True,
-    )
-    try:
-        said, _ = process.communicate("".join(f"{run}\n" for run, _ in runs).encode(), timeout=patience)
-    except subprocess.TimeoutExpired:
-        return f"{len(runs)} run(s) are still being pushed, in the background"
-    text = said.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        _be_the_child(place, name, [run for run, _ in runs], writing)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as said:
+        if not select.select([said], [], [], patience)[0]:
+            return f"{len(runs)} run(s) are still being pushed, in the background"
+        text = said.read().decode("utf-8", "replace")
+    os.waitpid(child, 0)
     return text or f"{len(runs)} run(s) stay here; `git track push` says why"
 
 
-def environment(settings: Settings) -> Mapping[str, str]:
-    """Returns the environment of what runs inside of a hook."""
-    return {**settings.environ, GUARD: "1"}
+def _be_the_child(place: Repo, name: str, runs: Sequence[RunId], writing: int) -> NoReturn:
+    """Pushes runs, says what became of it, and ends: in a session of its own, where nothing can ask for a password."""
+    try:
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for fd in range(3):
+            os.dup2(nothing, fd)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # the hook went on without us
+        _end_after(LONGEST)
+        place.git.environ[GUARD] = "1"
+        os.write(writing, send(place.git, name, runs).encode())
+    finally:
+        os._exit(0)
 
 
-def run_ids(text: str) -> list[RunId]:
-    """Returns the ids in a text, one a line."""
-    return [RunId(line) for line in text.splitlines() if is_run_id(line)]
-
-
-def end_after(seconds: float) -> None:
+def _end_after(seconds: float) -> None:
     """Ends this process after a time, with the git that it waits for."""
-    import os  # noqa: PLC0415 - for this alone
-    import signal  # noqa: PLC0415 - as above
-
     timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
     timer.daemon = True
     timer.start()

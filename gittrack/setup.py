@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -26,19 +26,37 @@ from gittrack.refname import LOCAL, RUNS
 from gittrack.repo import Repo
 from gittrack.settings import Settings
 from gittrack.shared import make_folder, share
+from gittrack.standard import FILE
 
 _DECORATES_ALL_BEFORE = (2, 39)  # since then git names branches, tags and remotes in a log, and no other refs
+
+# What `git track init --standard` writes: it asks for nothing until somebody takes a `#` away.
+STARTER = """\
+# What this project asks of its runs; `git track check` judges by it, and says what it does not understand.
+format: 1
+# metrics:
+#   val/acc: {goal: max, required: true, min: 0, max: 1}
+#   loss: {goal: min, finite: true}
+# params:
+#   lr: {type: float, required: true, min: 0}
+# columns: [params.lr, metrics.val/acc.best]
+# gates:
+#   a run there is:
+#     branches: [main]
+#     run: true
+"""
 
 Setting = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done: settings to add, hooks to put in place, and what else the user should know."""
+    """What is to be done: settings to add, a starter to write, hooks to put in place, and what else to know."""
 
     remote: str | None = None
     fetch: tuple[Setting, ...] = ()
     hidden: tuple[Setting, ...] = ()
+    standard: Path | None = None
     hooks: tuple[Hook, ...] = ()
     by_hand: tuple[Hook, ...] = ()
     notes: tuple[str, ...] = ()
@@ -52,7 +70,7 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.settings or self.hooks)
+        return not (self.settings or self.hooks or self.standard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +82,7 @@ class Done:
     settings: tuple[Setting, ...] = ()
     created: tuple[str, ...] = ()
     folder: bool = False
+    standard: bool = False
     before: str = ""
     after: str = ""
     whole: str = ""
@@ -72,7 +91,7 @@ class Done:
 # The plan -------------------------------------------------------------------------------------------------------------
 
 
-def plan(place: Repo, wanted: str | None, *, with_hooks: bool) -> Plan:
+def plan(place: Repo, wanted: str | None, *, with_hooks: bool, with_standard: bool) -> Plan:
     """Returns what is to be done here; raises NotFound if there is no remote of the wanted name."""
     if not place.git.has_executable:
         raise no_git()
@@ -85,6 +104,7 @@ def plan(place: Repo, wanted: str | None, *, with_hooks: bool) -> Plan:
     surveyed = hooks.survey(place.git) if with_hooks else []
     return replace(
         found,
+        standard=_missing_standard(place.git) if with_standard else None,
         hooks=tuple(hook for hook in surveyed if hook.action not in ("present", "by hand")),
         by_hand=tuple(hook for hook in surveyed if hook.action == "by hand"),
         notes=(note,) if note else (),
@@ -118,6 +138,12 @@ def _hidden(git: Git, configured: Sequence[Setting]) -> tuple[Setting, ...]:
     return tuple(("log.excludeDecoration", pattern) for pattern in wanted if pattern not in chosen)
 
 
+def _missing_standard(git: Git) -> Path | None:
+    """Returns where a starter of the standard is to go; None where there is a standard, or no work tree."""
+    file = git.place.work_tree / FILE if git.place.work_tree else None
+    return None if file is None or os.path.lexists(file) else file
+
+
 # Doing it -------------------------------------------------------------------------------------------------------------
 
 
@@ -139,10 +165,13 @@ def carry_out(place: Repo, agreed: Plan) -> None:
         done,
         created=(*done.created, *(path.name for path in made)),
         folder=done.folder or any(not path.parent.exists() for path in made),
+        standard=done.standard or agreed.standard is not None,
     )
     _write_done(place, done)
     for key, value in agreed.settings:
         git.ask("config", "--local", "--add", key, value)
+    if agreed.standard:
+        agreed.standard.write_text(STARTER, "utf-8")
     for hook in agreed.hooks:
         hooks.write(hook)
     _write_done(place, replace(done, after=_digest(_content(file)) if done.settings else ""))
@@ -187,11 +216,21 @@ def remove(place: Repo) -> list[str]:
     done, written = read_done(place), _done_file(place).exists()
     said = [f"{key} {value}" for key, value in _remove_settings(place.git, place.settings, done, written=written)]
     said += [str(path) for path in hooks.remove(place.git, done.created)]
+    said += [FILE] if done.standard and _remove_starter(place.git) else []
     if done.folder:
         with contextlib.suppress(OSError):  # somebody has something in it
             (place.git.place.common_dir / "hooks").rmdir()
     _done_file(place).unlink(missing_ok=True)
     return said
+
+
+def _remove_starter(git: Git) -> bool:
+    """Removes the starter if nobody wrote into it or committed it; tells whether it did."""
+    file = git.place.work_tree / FILE if git.place.work_tree else None
+    if file is None or _content(file) != STARTER.encode() or git.ask("ls-files", "--", FILE):
+        return False
+    file.unlink()
+    return True
 
 
 def _remove_settings(git: Git, settings: Settings, done: Done, *, written: bool) -> list[Setting]:
@@ -250,6 +289,38 @@ def _write(file: Path, content: bytes) -> None:
     except OSError:
         lock.unlink(missing_ok=True)
         raise
+
+
+# What there is ------------------------------------------------------------------------------------------------------
+
+
+def findings(place: Repo) -> Iterator[tuple[str, str, str]]:
+    """Yields what `git track doctor` says of all this: `ok` or `warn`, the state, and what to do about it."""
+    configured = place.git.config()
+    surveyed = hooks.survey(place.git)
+    names = [name for name in remotes.names(place.settings) if _brings_runs(configured, name)]
+    there = [hook.event for hook in surveyed if hook.action in ("present", "replace")]
+    if not (names or there or hooks.configured_events(configured) or _done_file(place).exists()):
+        yield "ok", "plain git leaves runs alone; `git track init` lets `git pull` and `git push` share them", ""
+        return
+    for name in names:
+        if (f"remote.{name}.fetch", refspec(place.settings, name)) in configured:
+            yield "ok", f"`git pull` brings the runs of '{name}'", ""
+        else:
+            hint = "`git track init --remove`, then `git track init`"
+            yield "warn", f"remote '{name}' brings runs to where another remote has them", hint
+    for hook in surveyed:
+        if hook.action == "present":
+            yield "ok", f"the {hook.event} hook is in place", ""
+        elif hook.action == "replace":
+            yield "warn", f"the {hook.event} hook is that of another version", "`git track init` puts in today's"
+        else:
+            why = f": {hook.why}" if hook.why else ""
+            yield "warn", f"the {hook.event} hook is not in place{why}", "`git track init` says what to do"
+
+
+def _brings_runs(configured: Sequence[Setting], name: str) -> bool:
+    return any(key == f"remote.{name}.fetch" and f":{LOCAL}" in value for key, value in configured)
 
 
 # What was done --------------------------------------------------------------------------------------------------------

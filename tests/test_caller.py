@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gittrack import caller
-from gittrack.caller import Push
+from gittrack.caller import Push, PushedRef
+from gittrack.refname import Oid
 from tests.gitcmd import GitRepo, run
 
 
@@ -89,3 +90,13 @@ def test_a_hook_finds_its_git_through_shells_and_aliases(repo: GitRepo, bare_rem
     for words, trial in ((["try", "origin"], True), (["push", "origin"], False)):
         run(["git", *words], cwd=repo.path)
         assert told.read_text("utf-8") == f"{Push(trial=trial, words=('origin',))}\n"
+
+
+def test_lines_of_git_are_read_and_others_passed_over() -> None:
+    one, none = "1" * 40, "0" * 40
+    text = f"HEAD~2 {one} refs/heads/a {none}\n(delete) {none} refs/runs/x {one}\n\nnonsense\na b c d\n"
+    assert caller.read_refs(text) == [
+        PushedRef("HEAD~2", Oid(one), "refs/heads/a", None),
+        PushedRef("(delete)", None, "refs/runs/x", Oid(one)),
+    ]
+    assert caller.read_refs("") == []

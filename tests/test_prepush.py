@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from gittrack import prepush
-from gittrack.gates import PushedRef
-from gittrack.refname import Oid
 from tests.gitcmd import GitRepo
 from tests.hooking import install, ours, push, runs_of
 from tests.recording import make
@@ -428,19 +426,6 @@ def test_who_insists_deletes_a_run_and_ours_may_too(hooked: GitRepo, bare_remote
     assert push(hooked, "origin", "--delete", f"refs/runs/{run.id}", check=False).returncode == 1
     push(hooked, "--no-verify", "origin", "--delete", f"refs/runs/{run.id}")
     assert runs_of(bare_remote) == {}
-
-
-# What git says --------------------------------------------------------------------------------------------------------
-
-
-def test_lines_of_git_are_read_and_others_passed_over() -> None:
-    one, none = "1" * 40, "0" * 40
-    text = f"HEAD~2 {one} refs/heads/a {none}\n(delete) {none} refs/runs/x {one}\n\nnonsense\na b c d\n"
-    assert prepush.read(text) == [
-        PushedRef("HEAD~2", Oid(one), "refs/heads/a", None),
-        PushedRef("(delete)", None, "refs/runs/x", Oid(one)),
-    ]
-    assert prepush.read("") == []
 
 
 def test_the_hook_works_from_a_linked_work_tree_and_a_folder_below(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from gittrack import forms, output, remote, repo
+from gittrack import forms, output, remote, repo, setup
 from gittrack.commands import common
 from gittrack.errors import GittrackError, NegativeAnswer, NotARepository
 from gittrack.git import GitMissing
@@ -177,6 +177,8 @@ def _repository(place: Repo) -> Iterator[tuple[str, str, str]]:
             )
         else:
             yield "ok", f"remote '{name}'", ""
+    if git.has_executable:
+        yield from setup.findings(place)
     detached = common.count_detached(place)
     if detached:
         yield "warn", f"{detached} run(s) of this repository were recorded outside of it", "git track import --adopt"

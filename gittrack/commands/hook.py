@@ -5,26 +5,26 @@ exit code lets git go on, unless the push would take runs away or a gate that so
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
-from gittrack import caller, gates, hooks, output, prepush, repo
+from gittrack import hooks, output, repo
 from gittrack.errors import GittrackError
-from gittrack.gates import PushedRef
 from gittrack.repo import Repo
 from gittrack.settings import environment
 
+if TYPE_CHECKING:
+    from gittrack.caller import PushedRef
+
 
 @click.command("hook", hidden=True, context_settings={"ignore_unknown_options": True})
-@click.argument("event", type=click.Choice([*hooks.EVENTS, "send"]))
+@click.argument("event", type=click.Choice(hooks.EVENTS))
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def command(event: str, words: tuple[str, ...]) -> int:
     """Do what gittrack does when git calls a hook: EVENT and the hook's own arguments, its input on stdin."""
-    if event == "send":
-        return _send(words[0])
     if environment().get(hooks.GUARD):
         return 0
     try:
@@ -40,23 +40,32 @@ def command(event: str, words: tuple[str, ...]) -> int:
 
 def _pre_push(place: Repo, words: Sequence[str], text: str) -> int:
     """Pushes runs along; returns the exit code for git."""
+    from gittrack import caller, prepush
+
     name, url, refs = _asked(place, words, text)
     asked = caller.push()
     error = prepush.objection(place, name, url, refs, asked)
     if error:
         _tell(error.lines())
         return hooks.STOP
-    decision = gates.decide(place, refs, runs_pushed=None)  # runs of code that is stopped must not publish it
-    _tell(decision.lines)
-    if decision.blocked:
+    if _is_stopped(place, refs, runs_pushed=None):  # runs of code that is stopped must not publish it
         return hooks.STOP
+    arrived = None
     if name and not asked.trial and prepush.carries_code(refs):
         arrived = _push_along(place, name, refs, quiet=asked.quiet)
-        if _are_required(place) and arrived is False:
-            final = gates.decide(place, refs, runs_pushed=False)
-            _tell([line for line in final.lines if line not in decision.lines])
-            return hooks.STOP if final.blocked else 0
-    return 0
+    stopped = arrived is False and _are_required(place) and _is_stopped(place, refs, runs_pushed=False)
+    return hooks.STOP if stopped else 0
+
+
+def _is_stopped(place: Repo, refs: Sequence[PushedRef], *, runs_pushed: bool | None) -> bool:
+    """Tells whether a gate that somebody asked for stops the push, and says why."""
+    if place.settings.get("gate").lower() == "off" and runs_pushed is None:
+        return False
+    from gittrack import gates
+
+    decision = gates.decide(place, refs, runs_pushed=runs_pushed)
+    _tell(decision.lines)
+    return decision.blocked
 
 
 def _are_required(place: Repo) -> bool:
@@ -70,6 +79,8 @@ def _tell(lines: Sequence[str]) -> None:
 
 def _push_along(place: Repo, name: str, refs: Sequence[PushedRef], *, quiet: bool) -> bool | None:
     """Pushes the runs of what is pushed, and says so; returns whether the remote has them, None if none had to go."""
+    from gittrack import prepush
+
     to = prepush.target(place, name)
     if to is None:
         return None
@@ -93,24 +104,16 @@ def _asked(place: Repo, words: Sequence[str], text: str) -> tuple[str, str, list
     """Returns name and address of the remote, and the refs that are pushed, as git says them, or as pre-commit does.
 
     Which has taken git's words and input for itself, and says in variables what the first ref was."""
+    from gittrack.caller import PushedRef, read_refs
+
     if words:
-        return words[0], words[-1], prepush.read(text)
+        return words[0], words[-1], read_refs(text)
     env = environment()
     branch, there = env.get("PRE_COMMIT_LOCAL_BRANCH", ""), env.get("PRE_COMMIT_REMOTE_BRANCH", "")
     oid = place.git.resolve(branch) if branch else None
-    refs = [PushedRef(branch, oid, there, None)] if oid else prepush.read(text)
+    refs = [PushedRef(branch, oid, there, None)] if oid else read_refs(text)
     name = env.get("PRE_COMMIT_REMOTE_NAME", "")
     return name, env.get("PRE_COMMIT_REMOTE_URL", name), refs
-
-
-def _send(name: str) -> int:
-    """Pushes the runs whose ids are on stdin, in a process that nobody has to wait for."""
-    prepush.end_after(prepush.LONGEST)
-    place = repo.open_repo()
-    said = prepush.send(place.git, name, prepush.run_ids(sys.stdin.read()))
-    with contextlib.suppress(OSError):
-        output.line(said)
-    return 0
 
 
 def _post_rewrite(place: Repo, text: str) -> int:

@@ -23,11 +23,14 @@ _PURPOSE = {
 @click.command("init")
 @click.argument("where", required=False, metavar="[REMOTE]")
 @click.option("--hooks/--no-hooks", "with_hooks", default=True, help="Whether to install git hooks; by default yes.")
+@click.option("--standard", is_flag=True, help="Write a starter of gittrack.yaml, the project's standard.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done.")
 @click.option("-y", "--yes", is_flag=True, help="Do it without asking.")
 @click.option("--remove", is_flag=True, help="Take out again all that was put in.")
 @common.quiet_option
-def command(where: str | None, with_hooks: bool, dry_run: bool, yes: bool, remove: bool, quiet: bool) -> None:
+def command(
+    where: str | None, with_hooks: bool, standard: bool, dry_run: bool, yes: bool, remove: bool, quiet: bool
+) -> None:
     """Let plain `git pull` and `git push` share runs.
 
     Shows what it would change in this clone, and asks. Recording needs none of it, and nothing else is changed."""
@@ -35,7 +38,7 @@ def command(where: str | None, with_hooks: bool, dry_run: bool, yes: bool, remov
     if remove:
         _remove(place, dry_run=dry_run, quiet=quiet)
         return
-    found = setup.plan(place, where, with_hooks=with_hooks)
+    found = setup.plan(place, where, with_hooks=with_hooks, with_standard=standard)
     if not (quiet and (yes or found.is_empty)):
         for line in _told(found):
             output.line(printable(line))
@@ -64,6 +67,8 @@ def _told(found: setup.Plan) -> Iterator[str]:
     if found.hidden:
         yield "`git log` leaves out the names of our refs beside commits"
         yield from (f"    git config --add {key} '{value}'" for key, value in found.hidden)
+    if found.standard:
+        yield f"a starter of the project's standard, for you to commit: {found.standard}"
     for hook in found.by_hand:
         yield f"{_PURPOSE[hook.event]}: only if you add a line, for {hook.why}"
         yield from (f"    {line}" for line in _by_hand(hook))

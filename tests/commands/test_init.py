@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from gittrack import hooks
 from gittrack import repo as repos
+from gittrack.codec import standardfile
+from gittrack.standard import Standard
 from tests.gitcmd import GitRepo, run
 from tests.hooking import call_git, ours, push, runs_of
 from tests.nogit import track
@@ -138,6 +140,25 @@ def test_a_git_that_shows_the_names_of_all_refs_is_told_to_leave_ours_out(
 def test_without_git_it_says_what_it_needs(repo: GitRepo) -> None:
     error = complaint(track(repo, "init", check=False), exit_code=128)
     assert error.startswith("error: git is not installed, or not on PATH")
+
+
+def test_a_starter_of_the_standard_is_written_when_asked_for_and_goes_unless_somebody_used_it(
+    repo: GitRepo, bare_remote: GitRepo
+) -> None:
+    file = repo.path / "gittrack.yaml"
+    ask(repo, "init", "-y")
+    assert not file.exists()
+    assert str(file) in ask(repo, "init", "-y", "--standard")
+    assert standardfile.decode(file.read_bytes()) == Standard()
+    shown = file.read_text("utf-8").replace("\n# ", "\n").replace("\n#   ", "\n  ")
+    assert standardfile.decode(shown.partition("\n")[2].encode()).gates
+    assert ask(repo, "init", "--standard") == "everything is set up.\n"
+    ask(repo, "init", "--remove")
+    assert not file.exists()
+    ask(repo, "init", "-y", "--standard")
+    repo.commit({}, "standard")
+    ask(repo, "init", "--remove")
+    assert file.exists()
 
 
 # Taking it back -------------------------------------------------------------------------------------------------------
