@@ -89,15 +89,25 @@ def _blob(objects: Objects, oid: Oid, *, limit: int) -> bytes:
     return found[2]
 
 
-def entries(objects: Objects, batches: Sequence[Oid], *, oid_bytes: int) -> Iterable[tuple[Oid, dict[RunId, Oid]]]:
-    """Yields for each batch the runs that it lists, and the commit of each; raises DataRefused."""
+def entries(
+    objects: Objects, batches: Sequence[Oid], *, oid_bytes: int, lenient: bool = False
+) -> Iterable[tuple[Oid, dict[RunId, Oid]]]:
+    """Yields for each batch the runs that it lists, and the commit of each; raises DataRefused.
+
+    lenient: leaves out what cannot be read."""
     asked = objects.read_many(batches, limit=archive.MAX_BATCH_BYTES)
     for batch, raw in zip(batches, asked, strict=True):
-        if isinstance(raw, DataRefused):
-            raise raw
-        if raw is None or raw[1] != "blob":
-            raise DataRefused(f"blob '{batch}' is missing", hint="see `git fsck`")
-        yield batch, archive.decode_entries(raw[2], oid_bytes=oid_bytes)
+        try:
+            if isinstance(raw, DataRefused):
+                raise raw
+            if raw is None or raw[1] != "blob":
+                raise DataRefused(f"blob '{batch}' is missing", hint="see `git fsck`")
+            listed = archive.decode_entries(raw[2], oid_bytes=oid_bytes)
+        except DataRefused:
+            if not lenient:
+                raise
+            continue
+        yield batch, listed
 
 
 def walk(objects: Objects, tip: Oid, *, without: Collection[Oid] = ()) -> Iterator[Commit]:
@@ -185,7 +195,8 @@ class Shelf:
         if not self.batches:
             return found
         with self._git.objects() as objects:
-            for _, listed in entries(objects, sorted(self.batches), oid_bytes=self._git.place.oid_bytes):
+            size = self._git.place.oid_bytes
+            for _, listed in entries(objects, sorted(self.batches), oid_bytes=size, lenient=True):
                 for run, oid in listed.items():
                     before = found.get(run)
                     found[run] = frozenset((oid,)) if before is None else before | {oid}
@@ -199,8 +210,12 @@ class Shelf:
             return {}
         if len(runs) > _FEW or "runs" in self.__dict__:
             return {run: self.runs[run] for run in runs if run in self.runs}
+        return self.listed([run for run in runs if run not in self.deleted])
+
+    def listed(self, runs: Collection[RunId]) -> dict[RunId, frozenset[Oid]]:
+        """Returns the commits that a few runs are listed with, though they may be gone."""
         found: dict[RunId, frozenset[Oid]] = {}
-        wanted = {b"%s " % run.encode(): run for run in runs if run not in self.deleted}
+        wanted = {b"%s " % run.encode(): run for run in runs}
         size = 2 * self._git.place.oid_bytes
         with self._git.objects() as objects:
             for raw in objects.read_many(sorted(self.batches), limit=archive.MAX_BATCH_BYTES):

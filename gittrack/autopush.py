@@ -165,16 +165,17 @@ def _push(place: Repo, waiting: Collection[RunId]) -> set[RunId]:
     What `git track push` would ask about waits for it: uncommitted files, and the first code that a remote gets."""
     from gittrack import remote  # noqa: PLC0415 - whoever notes a run needs none of this
     from gittrack.index.listing import Index  # noqa: PLC0415 - as above
-    from gittrack.sync import pushing  # noqa: PLC0415 - as above
+    from gittrack.sync import publishing, pushing  # noqa: PLC0415 - as above
 
     git = place.git
     name = remote.choose(place.settings, None, branch=git.branch())
+    pushing.look(git, name)  # what was deleted for good must not come back
     codes = {run.id: run.code for run in Index(git, deleted=True).of(waiting)}
     pending = [(run, tip) for run, tip in pushing.unpushed(git, name) if run in codes]
     if not pending:
         return set()
     codes = {run: codes[run] for run, _ in pending}
-    what = pushing.publication(git, name, [tip for _, tip in pending], codes)
+    what = publishing.publication(git, name, [tip for _, tip in pending], codes)
     if what.first:
         return set()
     if place.settings.choice("publishSnapshots", "ask", "true", "false") != "true":

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from gittrack import answers, locks, redact, transfer
 from gittrack.errors import NotFound, RemoteError, UsageError
 from gittrack.git import Git
-from gittrack.refname import RUNS, mirror_prefix, prefix_fault
+from gittrack.refname import RUNS, Oid, mirror_prefix, prefix_fault
 from gittrack.settings import Settings, read_settings
 from gittrack.transfer import Progress
 
@@ -138,11 +138,26 @@ def bring(
     return done
 
 
+def listed(git: Git, remote: str, *, progress: Progress | None = None) -> dict[str, Oid]:
+    """Returns the refs of runs and archives that a remote has now, by their names here; raises RemoteError.
+
+    git asks for all refs here, so this is for the few who need to know what is there without fetching it."""
+    if not git.has_executable:
+        raise RemoteError(f"cannot list what '{label(remote)}' has without git", hint="install git 2.36 or newer")
+    known = read_settings(git)
+    there = prefix(known, remote)
+    done = run(git, "ls-remote", "--refs", "--end-of-options", remote, there + "*", known=known, progress=progress)
+    if done.returncode:
+        raise failed("list the runs of", remote, done)
+    pairs = (line.partition("\t")[::2] for line in done.stdout.decode("utf-8", "replace").splitlines())
+    return {RUNS + ref.removeprefix(there): Oid(oid) for oid, ref in pairs if ref.startswith(there)}
+
+
 def _there(spec: str, prefix: str) -> str:
     """Returns a refspec with its left side as the remote calls it."""
-    plus = "+" * spec.startswith("+")
-    source = spec.removeprefix("+")
-    return plus + prefix + source.removeprefix(RUNS) if source.startswith(RUNS) else spec
+    mark = spec[0] if spec[0] in "+^" else ""
+    source = spec.removeprefix(mark)
+    return mark + prefix + source.removeprefix(RUNS) if source.startswith(RUNS) else spec
 
 
 def _fetch_without_git(git: Git, remote: str, refspecs: Sequence[str], known: Settings) -> None:

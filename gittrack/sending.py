@@ -104,7 +104,7 @@ def _push(
     if not git.has_executable:
         return _push_without_git(git, name, names), None
     settings = () if remote.is_address(name) else (f"remote.{name}.mirror=false",)
-    args = ["--porcelain"] + ["--progress"] * transfer.needs_progress(progress)
+    args = ["--porcelain", "--no-verify"] + ["--progress"] * transfer.needs_progress(progress)
     args += [f"--force-with-lease={ref}:{change.lease}" for ref, change in names.items() if change.lease]
     specs = [f"{change.new or ''}:{ref}" for ref, change in names.items()]
     command = ("push", *args, "--end-of-options", name, *specs)

@@ -24,6 +24,7 @@ KEYS: dict[str, tuple[str, str]] = {
     "refsPerPush": ("200", "how many refs go with one push; a remote that takes fewer gets fewer"),
     "autoPush": ("false", "whether a run is pushed when it has ended, in the background: `true` or `false`"),
     "autoPushDelay": ("10", "seconds that it waits for other runs to end, so that they go together"),
+    "maxRefs": ("1000", "how many runs have a ref of their own before `push` and `gc` archive the older half"),
     "dirty": ("snapshot", "what a dirty work tree means: `snapshot` it, `warn` and record the commit, or `refuse`"),
     "code": ("parent", "`parent`: the code is a parent of the run; `none`: only its id and a patch are kept"),
     "publishSnapshots": ("ask", "whether `push` may publish uncommitted files: `ask`, `true` or `false`"),
@@ -41,6 +42,14 @@ KEYS: dict[str, tuple[str, str]] = {
     "redact": ("true", "whether secrets are replaced by `***` before they are recorded: `true` or `false`"),
     "columns": ("", "the columns of `ls`, as `--columns` has them; by default those that tell runs apart"),
     "sort": ("-created", "what `ls` sorts by, as `--sort` has it"),
+    "gate": (
+        "off",
+        "whether a push of code is held to `gittrack.yaml`: `off`, `warn`, or `block` what does not meet it",
+    ),
+    "pushPolicy": (
+        "warn",
+        "what it means that the runs of pushed code could not be pushed: `warn`, or `require` them and stop the code",
+    ),
     "snapshotLimit": ("10M", "the largest untracked file that goes into a snapshot"),
     "snapshotInclude": ("", "ignored files that go into a snapshot all the same: patterns as git's pathspecs"),
 }

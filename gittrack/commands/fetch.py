@@ -10,7 +10,9 @@ import click
 from gittrack import output, remote
 from gittrack.commands import common
 from gittrack.errors import DataRefused
+from gittrack.repo import Repo
 from gittrack.sync import pulling
+from gittrack.sync.taking import Integrated
 
 
 @click.command("fetch")
@@ -26,13 +28,7 @@ def command(where: str | None, quiet: bool) -> None:
 def fetch(where: str | None, *, quiet: bool) -> None:
     """Fetches and says what came; a run that breaks the format is named and left out."""
     place = common.open_repo()
-    bundle = where if where and where not in remote.names(place.settings) and os.path.isfile(where) else None
-    name = bundle or remote.choose(place.settings, where, branch=place.git.branch())
-    with output.Progress(quiet=quiet) as progress:
-        if bundle:
-            done = pulling.pull_bundle(place.git, Path(bundle).absolute(), progress=progress.report)
-        else:
-            done = pulling.pull(place.git, name, progress=progress.report)
+    name, done = _taken_in(place, where, quiet=quiet)
     for label, runs in (("new", done.new), ("updated", done.forwarded), ("joined", done.joined)):
         if quiet:
             break
@@ -40,6 +36,10 @@ def fetch(where: str | None, *, quiet: bool) -> None:
             output.line(f"{label} {run}")
         if len(runs) > 20:
             output.line(f"{label} {len(runs) - 20} more")
+    if done.archived and not quiet:
+        output.line(f"new {done.archived} archived run{'s' * (done.archived != 1)}")
+    if done.buried and not quiet:
+        output.warn(f"{len(done.buried)} run(s) were deleted for good by others")
     common.tell_parted(done.parted)
     for error in done.refused:
         common.report(error, label="warning")
@@ -47,5 +47,14 @@ def fetch(where: str | None, *, quiet: bool) -> None:
         raise DataRefused(
             f"{len(done.refused)} run(s) from '{remote.label(name)}' were refused", hint="the others are here"
         )
-    if not (quiet or done.new or done.forwarded or done.joined):
+    if not (quiet or done.new or done.forwarded or done.joined or done.archived or done.buried):
         output.warn("already up to date")
+
+
+def _taken_in(place: Repo, where: str | None, *, quiet: bool) -> tuple[str, Integrated]:
+    """Takes in what a remote has, or a file that is called so and no remote; returns its name and what came."""
+    with output.Progress(quiet=quiet) as progress:
+        if where and where not in remote.names(place.settings) and os.path.isfile(where):
+            return where, pulling.pull_bundle(place.git, Path(where).absolute(), progress=progress.report)
+        name = remote.choose(place.settings, where, branch=place.git.branch())
+        return name, pulling.pull(place.git, name, progress=progress.report)

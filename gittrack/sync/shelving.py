@@ -65,9 +65,16 @@ def _shelve(git: Git, now: Here, wanted: set[tuple[str, Oid]]) -> _Shelved:
         good: list[tuple[str, Oid]] = []
         for clone, oid in sorted(wanted):
             try:
-                purged |= archives.read(objects, oid, oid_bytes=git.place.oid_bytes).purged
+                found = archives.read(objects, oid, oid_bytes=git.place.oid_bytes)
+                new = sorted(found.batches - now.shelf.batches)
+                for _ in archives.entries(objects, new, oid_bytes=git.place.oid_bytes):
+                    pass  # every line is read before any of it counts
+                purged |= found.purged
                 good.append((clone, oid))
             except DataRefused as exc:
+                exc.message = (
+                    exc.message if "refused" in exc.message else f"archive '{clone}' is refused: {exc.message}"
+                )
                 exc.hint = exc.hint or "it stays on the remote; ask who pushed it"
                 done.refused.append(exc)
     tips = dict(now.shelf.tips)
@@ -109,7 +116,7 @@ def _drop(git: Git, objects: Objects, now: Here, after: Shelf, done: _Shelved) -
     buried = {run: now.runs[run] for run in done.buried}
     drops = [Update(run_ref(run), None, oid) for run, oid in buried.items()]
     lineage = Lineage(objects)
-    for _, listed in archives.entries(objects, new, oid_bytes=git.place.oid_bytes):
+    for _, listed in archives.entries(objects, new, oid_bytes=git.place.oid_bytes, lenient=True):
         for run, oid in listed.items():
             ours = now.runs.get(run)
             if run in gone:
