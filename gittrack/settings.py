@@ -22,9 +22,9 @@ KEYS: dict[str, tuple[str, str]] = {
         "what the refs of runs begin with on remotes; `refs/heads/runs/` where only branches go",
     ),
     "refsPerPush": ("200", "how many refs go with one push; a remote that takes fewer gets fewer"),
-    "maxRefs": ("1000", "how many runs have a ref of their own before `push` and `gc` archive the older half"),
     "autoPush": ("false", "whether a run is pushed when it has ended, in the background: `true` or `false`"),
     "autoPushDelay": ("10", "seconds that it waits for other runs to end, so that they go together"),
+    "maxRefs": ("1000", "how many runs have a ref of their own before `push` and `gc` archive the older half"),
     "dirty": ("snapshot", "what a dirty work tree means: `snapshot` it, `warn` and record the commit, or `refuse`"),
     "code": ("parent", "`parent`: the code is a parent of the run; `none`: only its id and a patch are kept"),
     "publishSnapshots": ("ask", "whether `push` may publish uncommitted files: `ask`, `true` or `false`"),
@@ -129,17 +129,9 @@ def environment() -> dict[str, str]:
     return dict(os.environ)
 
 
-_known: dict[tuple[object, ...], Mapping[str, str]] = {}
-
-
 def read_settings(git: Git) -> Settings:
-    """Returns the settings that hold in a repository; git is asked again only when one of the usual files changed."""
-    key = (git.place.git_dir, signature(git))
-    if key not in _known:
-        found = dict(git.config())
-        _known.clear()
-        _known[key] = found
-    return Settings(_known[key], environment())
+    """Returns the settings that hold in a repository."""
+    return Settings(dict(git.config()), environment())
 
 
 def signature(git: Git) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ import click
 from gittrack import output, remote
 from gittrack.commands import common
 from gittrack.errors import DataRefused
+from gittrack.repo import Repo
 from gittrack.sync import pulling
 from gittrack.sync.taking import Integrated
 
@@ -27,13 +28,7 @@ def command(where: str | None, quiet: bool) -> None:
 def fetch(where: str | None, *, quiet: bool) -> None:
     """Fetches and says what came; a run that breaks the format is named and left out."""
     place = common.open_repo()
-    bundle = where if where and where not in remote.names(place.settings) and os.path.isfile(where) else None
-    name = bundle or remote.choose(place.settings, where, branch=place.git.branch())
-    with output.Progress(quiet=quiet) as progress:
-        if bundle:
-            done = pulling.pull_bundle(place.git, Path(bundle).absolute(), progress=progress.report)
-        else:
-            done = pulling.pull(place.git, name, progress=progress.report)
+    name, done = _taken_in(place, where, quiet=quiet)
     if not quiet:
         _tell(done)
     common.tell_parted(done.parted)
@@ -43,6 +38,15 @@ def fetch(where: str | None, *, quiet: bool) -> None:
         raise DataRefused(
             f"{len(done.refused)} run(s) from '{remote.label(name)}' were refused", hint="the others are here"
         )
+
+
+def _taken_in(place: Repo, where: str | None, *, quiet: bool) -> tuple[str, Integrated]:
+    """Takes in what a remote has, or a file that is called so and no remote; returns its name and what came."""
+    with output.Progress(quiet=quiet) as progress:
+        if where and where not in remote.names(place.settings) and os.path.isfile(where):
+            return where, pulling.pull_bundle(place.git, Path(where).absolute(), progress=progress.report)
+        name = remote.choose(place.settings, where, branch=place.git.branch())
+        return name, pulling.pull(place.git, name, progress=progress.report)
 
 
 def _tell(done: Integrated) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -12,10 +11,11 @@ from gittrack import output, remote
 from gittrack.commands import common, shelving
 from gittrack.errors import RemoteError, UsageError
 from gittrack.model import Run
-from gittrack.refname import RUNS, Oid, RunId, archive_of, run_ref
+from gittrack.refname import ARCHIVES, Oid, RunId, archive_of, run_ref
 from gittrack.repo import Repo
 from gittrack.sync import publishing, pushing
 from gittrack.sync.pushing import Outgoing
+from gittrack.sync.taking import Integrated
 from gittrack.terminal import printable
 
 
@@ -33,16 +33,27 @@ def command(
 
     By default all that the remote lacks, to track.remote, the branch's push remote, or origin."""
     place = common.open_repo()
-    if where and (bundle or (where not in remote.names(place.settings) and not remote.is_address(where))):
+    if bundle:
+        _bundle(place, Path(bundle), (where, *runs) if where else (), dry_run=dry_run, yes=yes, quiet=quiet)
+        return
+    if where and where not in remote.names(place.settings) and not remote.is_address(where):
         runs, where = (where, *runs), None  # `git track push RUN`
-    name = None if bundle else remote.choose(place.settings, where, branch=place.git.branch())
-    if name and not dry_run:
-        _look(place, name, quiet=quiet)
+    name = remote.choose(place.settings, where, branch=place.git.branch())
+    with output.Progress(quiet=quiet) as progress:
+        taken_in = Integrated() if dry_run else pushing.look(place.git, name, progress=progress.report)
+    if taken_in.buried and not quiet:
+        output.warn(f"{len(taken_in.buried)} run(s) were deleted for good by others")
     known = common.read_runs(place, deleted=True)
-    out = _outgoing(place, name, known, runs, dry_run=dry_run)
+    out = pushing.outgoing(place.git, name)
+    if not (runs or dry_run) and (shelving.overflow(place) or shelving.as_one(place, name, out.runs)):
+        known = common.read_runs(place, deleted=True)
+        out = pushing.outgoing(place.git, name)
+    if runs:  # an archive goes whole, or not at all: a run of one that is asked for gets a ref there
+        wanted = {common.require_commit(run).id for run in known.find_all(runs)}
+        out = pushing.Outgoing(tuple((run, tip) for run, tip in out.all if run in wanted))
     if not (out.runs or out.archives):
         if not quiet:
-            output.warn("everything up-to-date" if name else "there are no runs to write")
+            output.warn("everything up-to-date")
         return
     by_id = {run.id: run for run in known.index.of({run for run, _ in out.all})}
     out = _agree(place, name, out, by_id, yes=yes or dry_run)
@@ -50,52 +61,9 @@ def command(
         for run, _ in out.all:
             output.line(f"would push {run} {printable(by_id[run].name)}")
         return
-    if bundle:
-        _bundle(place, Path(bundle), dict(out.all), whole=not runs, quiet=quiet)
-        return
     with output.Progress(quiet=quiet) as progress:
-        done = pushing.push(place.git, name or "", out.runs, shelves=out.archives, progress=progress.report)
-    _tell(done, by_id, where=remote.label(name or ""), quiet=quiet)
-
-
-def _look(place: Repo, name: str, *, quiet: bool) -> None:
-    """Takes in what was archived and deleted elsewhere: before anything goes out, so that nothing comes back."""
-    with output.Progress(quiet=quiet) as progress:
-        taken_in = pushing.look(place.git, name, progress=progress.report)
-    if taken_in.buried and not quiet:
-        output.warn(f"{len(taken_in.buried)} run(s) were deleted for good by others")
-
-
-def _outgoing(place: Repo, name: str | None, known: common.Runs, words: Sequence[str], *, dry_run: bool) -> Outgoing:
-    """Returns what is to go, after archiving what became much; name: the remote, None for a bundle."""
-    wanted = {common.require_commit(run).id: run for run in known.find_all(words)}
-    if name is None:
-        chosen = list(wanted.values()) if words else [run for run in known.runs if run.oid]
-        return Outgoing(tuple((run.id, run.oid) for run in chosen if run.oid))
-    out = pushing.outgoing(place.git, name)
-    if words:  # an archive goes whole, or not at all: a run of one that is asked for gets a ref there
-        return Outgoing(tuple((run, tip) for run, tip in out.all if run in wanted))
-    if not dry_run and (shelving.overflow(place) or shelving.as_one(place, name, out.runs)):
-        known.index.refresh()
-        return pushing.outgoing(place.git, name)
-    return out
-
-
-def _bundle(place: Repo, file: Path, runs: dict[RunId, Oid], *, whole: bool, quiet: bool) -> None:
-    """Writes a bundle and says what is in it."""
-    from gittrack import bundles
-
-    refs = {run_ref(run): tip for run, tip in runs.items()}
-    if whole:  # as they are here: what is archived stays so, and what is gone for good is told
-        here = {ref.name: ref.oid for ref in place.git.refs(RUNS)}
-        archives = {ref: tip for ref, tip in here.items() if archive_of(ref)}
-        refs = {ref: tip for ref, tip in refs.items() if not archives or ref in here} | archives
-    head = bundles.write(place.git, file, refs)
-    if quiet:
-        return
-    output.line(f"wrote {len(runs)} run(s) to {printable(str(file))}, {output.size(file.stat().st_size)}")
-    if head.needs:
-        output.warn(f"hint: this clone is shallow, so the bundle needs commit {head.needs[0]} where it is read")
+        done = pushing.push(place.git, name, out.runs, shelves=out.archives, progress=progress.report)
+    _tell(done, by_id, where=remote.label(name), quiet=quiet)
 
 
 def _tell(done: pushing.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: bool) -> None:
@@ -129,8 +97,9 @@ def _agree(place: Repo, name: str | None, out: Outgoing, by_id: dict[RunId, Run]
     """Returns what may be pushed, after saying what code goes out with it and asking about uncommitted files.
 
     name: the remote; None for a bundle."""
+    tips = [*(tip for _, tip in out.runs), *out.archives.values()]
     codes = {run: by_id[run].code for run, _ in out.all if run in by_id}
-    what = publishing.publication(place.git, name, [tip for _, tip in out.all], codes)
+    what = publishing.publication(place.git, name, tips, codes)
     asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
     if what.commits and name:
         output.warn(f"publishing {what.commits} commit(s) of code that '{remote.label(name)}' does not have yet")
@@ -150,7 +119,7 @@ def _agree(place: Repo, name: str | None, out: Outgoing, by_id: dict[RunId, Run]
         output.warn(f"publishing uncommitted files with {len(what.snapshots)} run(s): {listed}")
         if asks:
             _confirm("publish them?", hint="commit the files, or set track.publishSnapshots")
-        elif not yes:
+        else:
             output.warn("hint: set track.publishSnapshots to true or false to decide once and for all")
     return out
 
@@ -159,3 +128,32 @@ def _confirm(question: str, *, hint: str) -> None:
     """Asks a person; raises UsageError if the answer is no."""
     if not click.confirm(question, default=False, err=True):
         raise UsageError("nothing was pushed", hint=hint)
+
+
+def _bundle(place: Repo, file: Path, words: tuple[str, ...], *, dry_run: bool, yes: bool, quiet: bool) -> None:
+    """Writes a bundle with the runs that are named, or with everything, and says what is in it."""
+    from gittrack import bundles
+
+    known = common.read_runs(place, deleted=True)
+    runs = {run.id: run for run in (known.find_all(words) if words else known.runs) if run.oid or words}
+    tips = {run.id: common.require_commit(run).oid or Oid("") for run in runs.values()}
+    shelved = {} if words else {ref.name: ref.oid for ref in place.git.refs(ARCHIVES) if archive_of(ref.name)}
+    out = Outgoing(tuple(tips.items()))
+    if shelved:  # as they are here: what is archived stays so, and what is gone for good is told
+        there = {run: tip for run, tip in tips.items() if not runs[run].archived}
+        archived = {run: tip for run, tip in tips.items() if run not in there}
+        out = Outgoing(tuple(there.items()), {str(archive_of(ref)): oid for ref, oid in shelved.items()}, archived)
+    out = _agree(place, None, out, runs, yes=yes or dry_run)
+    if not (out.runs or out.archives):
+        output.warn("there are no runs to write")
+        return
+    if dry_run:
+        for run, _ in out.all:
+            output.line(f"would write {run} {printable(runs[run].name)}")
+        return
+    refs = {run_ref(run): tip for run, tip in out.runs} | {ARCHIVES + clone: tip for clone, tip in out.archives.items()}
+    head = bundles.write(place.git, file, refs)
+    if not quiet:
+        output.line(f"wrote {len(out)} run(s) to {printable(str(file))}, {output.size(file.stat().st_size)}")
+    if head.needs and not quiet:
+        output.warn(f"hint: this clone is shallow, so the bundle needs commit {head.needs[0]} where it is read")

@@ -1,4 +1,4 @@
-"""What goes out with runs besides them: the code that made them, and files that nobody committed."""
+"""What goes out with runs: the code that made them, and files that were never committed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ class Publication:
 
 
 def publication(git: Git, name: str | None, tips: Iterable[Oid], codes: Mapping[RunId, Code]) -> Publication:
-    """Returns what code goes out with runs, as far as the remote is not known to have it; None: into a file.
+    """Returns what goes out with runs, as far as the remote `name` is not known to have it; None: into a file.
 
-    tips: their commits."""
+    tips: the commits that are pushed."""
     known = [f"refs/remotes/{name}/", mirror_prefix(name)] if name else []
     commits = git.count_new(tips, known=known, code=True)
+    # Of a sweep all runs have one snapshot.
     made = {code.snapshot: code.commit or git.empty_tree for code in codes.values() if code.snapshot}
     new = {snapshot: base for snapshot, base in made.items() if git.count_new([snapshot], known=known)}
     paths = {snapshot: git.changed_paths(base, snapshot) for snapshot, base in new.items()}
