@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from gittrack import commits, store
 from gittrack import standard as rules
-from gittrack import store
+from gittrack.caller import PushedRef
 from gittrack.codec import standardfile
 from gittrack.errors import DataRefused, GittrackError
 from gittrack.git import Git
@@ -28,16 +29,6 @@ MOST_COMMITS = 10_000  # that one push is looked at for
 MOST_CODES = 1000  # of the newest runs whose code is compared with a commit's
 MOST_LINES = 20
 _FINISHED = Compare(Field("run", "status"), "==", "finished")
-
-
-@dataclass(frozen=True, slots=True)
-class PushedRef:
-    """A ref that is being pushed, as git tells a pre-push hook: `local` None deletes it, `remote` None makes it."""
-
-    local_ref: str
-    local: Oid | None
-    remote_ref: str
-    remote: Oid | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +248,7 @@ class _Judge:
     def _tree(self, commit: Oid) -> Oid | None:
         if commit not in self._trees:
             try:
-                self._trees[commit] = store.read_commit(self.objects, commit).tree
+                self._trees[commit] = commits.read_commit(self.objects, commit).tree
             except DataRefused:
                 self._trees[commit] = None
         return self._trees[commit]

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from gittrack import gates, repo
+from gittrack.caller import PushedRef
 from gittrack.errors import UsageError
-from gittrack.gates import Decision, PushedRef
+from gittrack.gates import Decision
 from gittrack.refname import Oid
 from tests.gitcmd import GitRepo
 from tests.runs import ask, record
