@@ -25,7 +25,7 @@ _SETTINGS = (
     "fetch.writeCommitGraph=false",
     "core.fsync=all",
 )
-_socket: list[str] = []  # where the password is kept
+_keepers: dict[str, Git] = {}  # the socket of who keeps a password, and the git that can end them
 
 
 def names(settings: Settings) -> list[str]:
@@ -192,27 +192,26 @@ def run(
 def _asked_once(git: Git, known: Settings) -> tuple[str, ...]:
     """Returns the setting with which git asks for a password once, although a push talks to the remote twice.
 
-    It is kept by git's own `credential-cache`, until this process ends, and only where the user has no helper."""
+    git's own `credential-cache` keeps it until `forget` is called, and only where the user has no helper."""
     if any(key.startswith("credential.") and key.endswith("helper") for key in known.values):
         return ()
-    if not _socket:
-        import atexit  # noqa: PLC0415 - only where a person is asked
-        import tempfile  # noqa: PLC0415 - as above
+    if not _keepers:
+        import tempfile  # noqa: PLC0415 - only where a person is asked
 
-        _socket.append(os.path.join(tempfile.mkdtemp(prefix="gittrack-"), "s"))
-        atexit.register(_forget, git)
-    return (f"credential.helper=cache --timeout=600 --socket={shlex.quote(_socket[0])}",)
+        _keepers[os.path.join(tempfile.mkdtemp(prefix="gittrack-"), "socket")] = git
+    return tuple(f"credential.helper=cache --timeout=600 --socket={shlex.quote(path)}" for path in _keepers)
 
 
-def _forget(git: Git) -> None:
-    """Ends the process that keeps the password, if one was given."""
-    import shutil  # noqa: PLC0415 - only where a person is asked
+def forget() -> None:
+    """Ends the process that keeps the password that this one had asked for, if it had."""
+    while _keepers:
+        import shutil  # noqa: PLC0415 - only where a person was asked
 
-    path = _socket[0]
-    with contextlib.suppress(OSError, GittrackError):
-        if os.path.exists(path):
-            git.run("credential-cache", f"--socket={path}", "exit")
-    shutil.rmtree(os.path.dirname(path), ignore_errors=True)
+        path, git = _keepers.popitem()
+        with contextlib.suppress(OSError, GittrackError):
+            if os.path.exists(path):
+                git.run("credential-cache", f"--socket={path}", "exit")
+        shutil.rmtree(os.path.dirname(path), ignore_errors=True)
 
 
 def failed(what: str, remote: str, done: transfer.Done) -> RemoteError:
