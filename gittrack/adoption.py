@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gittrack import packs, store, sync, values
+from gittrack import commits, packs, store, values
 from gittrack.codec import manifest, tree
 from gittrack.codec.tree import Entry, Object
 from gittrack.errors import DataRefused, GittrackError
@@ -21,6 +21,7 @@ from gittrack.index.listing import Index
 from gittrack.model import Run
 from gittrack.objects import Objects
 from gittrack.refname import Oid, RunId, run_ref
+from gittrack.sync import taking
 
 PACK_BYTES = 64 * 1024 * 1024  # of artifacts that are moved at a time
 PACK_RUNS = 500
@@ -91,7 +92,7 @@ def adopt(git: Git, source: Git, chosen: Sequence[Waiting]) -> Iterator[tuple[Wa
     done: list[RunId] = []
     for part in _parts(chosen):
         tips = _transfer(git, source, [item.tip for item in part])
-        outcome = sync.take_in(git, [(item.run.id, tips[item.tip]) for item in part])
+        outcome = taking.take_in(git, [(item.run.id, tips[item.tip]) for item in part])
         for item in part:
             error = next((error for error in outcome.refused if item.run.id in str(error)), None)
             if error is None:
@@ -151,7 +152,7 @@ def _translated(git: Git, source: Git, tips: Sequence[Oid]) -> tuple[list[Object
     listing = "".join(f"{tip}\n" for tip in tips).encode()
     with source.objects() as objects:
         for oid in source.ask("rev-list", "--topo-order", "--reverse", "--stdin", input=listing).decode().split():
-            commit = store.read_commit(objects, oid)
+            commit = commits.read_commit(objects, oid)
             head, _, message = _read(objects, commit.oid).partition(b"\n\n")
             root = _translate_tree(git, source, objects, commit.tree, names, made)
             parents = [names[parent] for parent in commit.parents]

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Literal, NamedTuple, TypeVar
 
-from gittrack import lineage, rewrites
+from gittrack import changes, rewrites
+from gittrack.changes import Change, Diffs, Facts
 from gittrack.errors import GitFailed
 from gittrack.git import Git
-from gittrack.lineage import Change, Diffs, Facts
 from gittrack.model import Run
 from gittrack.porcelain import Line
 from gittrack.query.fields import seconds
@@ -112,11 +112,11 @@ class _Finder:
     def _facts(self) -> Mapping[Oid, Facts]:
         """The commits that sources and their heirs are made of, as far as they are here."""
         asked = [oid for source in self.left for oid in self._selves(source)]
-        return {**self._snapshots, **lineage.read(self._git, asked)}
+        return {**self._snapshots, **changes.read(self._git, asked)}
 
     @cached_property
     def _snapshots(self) -> Mapping[Oid, Facts]:
-        return lineage.read(self._git, [source.snapshot for source in self._began if source.snapshot])
+        return changes.read(self._git, [source.snapshot for source in self._began if source.snapshot])
 
     def _selves(self, source: Source) -> list[Oid]:
         """Returns the commit of a source, and what it was rewritten to, the newest first."""
@@ -170,7 +170,7 @@ class _Finder:
     def by_message(self) -> None:
         """What `git cherry-pick -x` and `git merge --squash` wrote into a message."""
         if self._git.has_executable:
-            names = lineage.named(self._git, self._lines[0].oid)
+            names = changes.named(self._git, self._lines[0].oid)
             for source in list(self.left) if names else ():
                 picked = [new for oid in self._selves(source) for new in names.get(oid, ())]
                 self._take(source, "named", self._places(picked))
@@ -195,10 +195,10 @@ class _Finder:
         tips = [oid for source in self.left for oid in (*self._selves(source), source.snapshot) if oid in self._facts]
         if not tips:
             return
-        side = lineage.sides(self._git, [oid for oid in tips if oid], without=self._lines[0].oid)
-        forks = lineage.forks(side, self._at)
+        side = changes.sides(self._git, [oid for oid in tips if oid], without=self._lines[0].oid)
+        forks = changes.forks(side, self._at)
         oldest = max((self._at[forks[tip]] if tip in forks else len(self._lines) for tip in tips if tip), default=0)
-        match = _Matcher(diffs, self._lines[:oldest], texts=not lineage.is_partial(self._git))
+        match = _Matcher(diffs, self._lines[:oldest], texts=not changes.is_partial(self._git))
         alone = match.places({oid: Change(oid) for oid in tips if oid and len(self._facts[oid].parents) < 2})
         for source in list(self.left):
             self._take(source, "committed", alone.get(source.snapshot or Oid(""), ()))
@@ -253,27 +253,27 @@ class _Matcher:
                 self._contents.setdefault(found.contents, []).append(at)
                 self._paths.setdefault(found.paths, []).append(at)
 
-    def places(self, changes: Mapping[Oid, Change]) -> dict[Oid, list[int]]:
+    def places(self, asked: Mapping[Oid, Change]) -> dict[Oid, list[int]]:
         """Returns where the history has the same change, for those that it has."""
-        touched = self._diffs.touched(changes.values())
+        touched = self._diffs.touched(asked.values())
         found: dict[Oid, list[int]] = {}
         near: dict[Oid, list[int]] = {}  # changes of the same paths
-        for oid, change in changes.items():
+        for oid, change in asked.items():
             what = touched.get(change)
             if what and what.contents in self._contents:
                 found[oid] = self._contents[what.contents]
             elif what and what.paths in self._paths and self._texts:
                 near[oid] = self._paths[what.paths]
         theirs = dict.fromkeys(Change(self._lines[at].oid) for ats in near.values() for at in ats)
-        patches = self._diffs.patches([*(changes[oid] for oid in near), *theirs])
+        patches = self._diffs.patches([*(asked[oid] for oid in near), *theirs])
         by_patch: dict[str | None, list[int]] = {}
         for at in dict.fromkeys(at for ats in near.values() for at in ats):
             by_patch.setdefault(patches.get(Change(self._lines[at].oid)), []).append(at)
         for oid in near:
-            patch = patches.get(changes[oid])
+            patch = patches.get(asked[oid])
             if patch and patch in by_patch:
                 found[oid] = by_patch[patch]
-        return {oid: found[oid] for oid in changes if oid in found}
+        return {oid: found[oid] for oid in asked if oid in found}
 
 
 def _grouped(lines: Sequence[Line], key: Callable[[Line], K]) -> dict[K, list[int]]:

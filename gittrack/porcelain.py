@@ -18,6 +18,8 @@ from gittrack.errors import GitFailed, UsageError
 from gittrack.model import Omitted
 from gittrack.refname import Oid
 
+# A line of the message of each commit that we make besides the user's own.
+NO_CODE = "^(Run: r[0-9a-z]{12}|Archive: c[0-9a-z]{12}|snapshot of uncommitted work)$"
 _UNREAD = re.compile(r"^warning: could not open directory '(.*)': (.*)$", re.MULTILINE)
 
 
@@ -131,10 +133,14 @@ class Porcelain(ABC):
         words = ("rev-list", "--end-of-options", tip, *([f"^{without}"] if without else []), *_behind(paths))
         return frozenset(map(Oid, self.ask(*words, cwd=Path.cwd() if paths else None).decode().split()))
 
-    def count_new(self, tips: Iterable[Oid], *, known: Iterable[str]) -> int | None:
-        """Returns how many commits are reachable from `tips` and from no ref below `known`; None if it cannot tell."""
+    def count_new(self, tips: Iterable[Oid], *, known: Iterable[str], code: bool = False) -> int | None:
+        """Returns how many commits are reachable from `tips` and from no ref below `known`; None if it cannot tell.
+
+        code: only those of code, no runs, archives and snapshots."""
         globs = [f"--glob={prefix}*" for prefix in known]
-        done = self.run("rev-list", "--count", *sorted(tips), "--not", *globs)
+        only = ["--extended-regexp", "--invert-grep", f"--grep={NO_CODE}"] if code else []
+        given = "".join(f"{oid}\n" for oid in sorted(tips)).encode()
+        done = self.run("rev-list", "--count", *only, "--stdin", "--not", *globs, input=given)
         return int(done.stdout or 0) if done.returncode == 0 else None
 
     def changed_paths(self, old: Oid, new: Oid) -> tuple[str, ...]:

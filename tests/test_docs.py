@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import gittrack
-from gittrack import forms, reading
+from gittrack import forms, hooks, reading
 from gittrack.cli import GROUPS
 from gittrack.curves import Curves
 from gittrack.errors import Misread
@@ -97,9 +97,28 @@ def test_the_python_page_names_all_that_a_run_that_is_read_has() -> None:
 def test_the_way_to_hide_runs_from_graphs_works(repo: GitRepo) -> None:
     repo.track("run", "--", "true")
     assert "run " in repo.git("log", "--all", "--format=%s")
-    (commands,) = _blocks("docs/how-to/hide-runs-from-graphs.md", "sh")
-    hidden = _shell(repo, commands.splitlines()[0] + " --format=%s")
-    assert "run " not in hidden
+    command, alias, setting = _blocks("docs/how-to/hide-runs-from-graphs.md", "sh")
+    assert "run " not in _shell(repo, command.rstrip() + " --format=%s")
+    graph = _shell(repo, alias + "git graph")
+    assert "train: begin" in graph
+    assert "run " not in graph
+    repo.git("config", "log.initialDecorationSet", "all")
+    assert "refs/runs/" in repo.git("log", "--all", "--decorate=full")
+    _shell(repo, setting)
+    assert "refs/runs/" not in repo.git("log", "--all", "--decorate=full")
+
+
+def test_the_page_about_hooks_is_right_about_commands_and_lines(repo: GitRepo, bare_remote: GitRepo) -> None:
+    page = "docs/how-to/hooks.md"
+    commands, marks, line, both = _blocks(page, "sh")
+    before = (repo.path / ".git" / "config").read_bytes()
+    out = _shell(repo, commands)
+    assert "the pre-push hook is in place" in out
+    assert (repo.path / ".git" / "config").read_bytes() == before
+    assert {marks.splitlines()[0], marks.splitlines()[-1]} <= set(hooks.block("pre-push").splitlines())
+    assert line.strip() == hooks.line("pre-push")
+    assert line.strip() in both
+    assert "id: gittrack-push" in (ROOT / ".pre-commit-hooks.yaml").read_text("utf-8")
 
 
 def test_the_commands_of_the_page_on_curves_draw_what_it_says(repo: GitRepo) -> None:
@@ -202,4 +221,4 @@ def test_the_layers_name_every_module_of_the_package() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
     layers = {name.strip() for layer in contracts[0]["layers"] for name in layer.split("|")}
     modules = {path.stem for path in (ROOT / "gittrack").glob("*.py")} - {"__init__", "__main__"}
-    assert modules | {"chart", "codec", "commands", "index", "libgit", "query"} == layers
+    assert modules | {"chart", "codec", "commands", "index", "libgit", "query", "sync"} == layers

@@ -151,13 +151,13 @@ def _show_unplaced(
     place: Repo, screen: output.Screen, placed: Placed, as_json: str | None, max_count: int | None
 ) -> None:
     """Shows the runs that no rule places, by the commit that they were made from."""
-    from gittrack import lineage
+    from gittrack import changes
 
     by_commit: dict[Oid, list[Run]] = {}
     for run in placed.elsewhere:
         by_commit.setdefault(links.source_of(run).commit, []).append(run)
     commits: Collection[Oid] = list(by_commit)[:max_count]
-    facts = lineage.read(place.git, commits)
+    facts = changes.read(place.git, commits)
     subjects = {oid: facts[oid].subject if oid in facts else None for oid in commits}
     if as_json is not None:
         objects = [_object(oid, subjects[oid], by_commit[oid], None) for oid in commits]

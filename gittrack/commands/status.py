@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from gittrack import forms, output, remote, sync
+from gittrack import forms, output, remote
 from gittrack.commands import common
 from gittrack.errors import NotFound
 from gittrack.model import SYSTEM, Run
+from gittrack.sync import pushing
 from gittrack.terminal import printable
 
 
@@ -22,7 +23,7 @@ def command(as_json: str | None, colour: str | None) -> None:
     running = known.index.live
     try:
         name = remote.choose(place.settings, None, branch=place.git.branch())
-        waiting = {run for run, _ in sync.unpushed(place.git, name)}
+        waiting = {run for run, _ in pushing.unpushed(place.git, name)}
     except NotFound:
         name, waiting = "", set()
     detached = common.count_detached(place)
@@ -31,7 +32,7 @@ def command(as_json: str | None, colour: str | None) -> None:
     if as_json is not None:
         facts = {
             "running": [forms.run_object(run) for run in running],
-            "remote": name or None,
+            "remote": remote.label(name) if name else None,
             "unpushed": [run.id for run in unpushed],
             "detached": detached,
             "runs": total,
@@ -42,7 +43,7 @@ def command(as_json: str | None, colour: str | None) -> None:
     if running:
         lines += ["Being recorded:", *(f"  {_line(screen, run)}" for run in running), ""]
     if unpushed:
-        lines += [f"Not pushed to '{printable(name)}' (`git track push` does):"]
+        lines += [f"Not pushed to '{printable(remote.label(name))}' (`git track push` does):"]
         lines += [f"  {_line(screen, run)}" for run in unpushed[:10]]
         lines += [f"  and {len(unpushed) - 10} more"] if len(unpushed) > 10 else []
         lines += [""]
@@ -53,7 +54,8 @@ def command(as_json: str | None, colour: str | None) -> None:
         lines.append("No remote to push runs to.")
     if not running and not unpushed:
         lines.append(
-            f"{total} run(s), nothing being recorded" + (f", all on '{printable(name)}'." if name and total else ".")
+            f"{total} run(s), nothing being recorded"
+            + (f", all on '{printable(remote.label(name))}'." if name and total else ".")
         )
     screen.print([line for at, line in enumerate(lines) if line or at < len(lines) - 1])
 

@@ -75,6 +75,11 @@ class Index(naming.Book):
             "SELECT seen.id, seen.remote, seen.oid, runs.oid FROM apart JOIN seen USING (id) LEFT JOIN runs USING (id) "
             "ORDER BY 1, 2"
         )
+        rows += self._ask(
+            "SELECT there.ref, there.oid, here.oid FROM archives AS there LEFT JOIN archives AS here "
+            "ON here.ref = 'refs/runs/archive/' || substr(there.ref, -13) "
+            "WHERE there.ref NOT LIKE 'refs/runs/%' AND there.oid IS NOT here.oid ORDER BY 1"
+        )
         text = "\n".join(" ".join(map(str, row)) for row in rows).encode()
         return f"{zlib.crc32(text):08x}{zlib.adler32(text):08x}-{len(text)}" if rows else ""
 

@@ -18,7 +18,7 @@ from pygit2.enums import ConfigLevel, DiffStatsFormat, FileStatus, ReferenceType
 from gittrack.errors import UsageError
 from gittrack.git import Git, no_git
 from gittrack.libgit.opening import configured, is_usual, open_repository, translated
-from gittrack.porcelain import Line, Status
+from gittrack.porcelain import NO_CODE, Line, Status
 from gittrack.refname import Oid
 
 _AGO = re.compile(r"(\d+)[ .](second|minute|hour|day|week|month|year)s?[ .]ago", re.IGNORECASE)
@@ -156,8 +156,10 @@ class LibPorcelain(Git):
                     found.setdefault(_peeled(repo, ref.oid), []).append(label + name)
         return found
 
-    def count_new(self, tips: Iterable[Oid], *, known: Iterable[str]) -> int | None:
-        """Returns how many commits are reachable from `tips` and from no ref below `known`; None if it cannot tell."""
+    def count_new(self, tips: Iterable[Oid], *, known: Iterable[str], code: bool = False) -> int | None:
+        """Returns how many commits are reachable from `tips` and from no ref below `known`; None if it cannot tell.
+
+        code: only those of code, no runs, archives and snapshots."""
         repo = self.open()
         try:
             walker = repo.walk(None)
@@ -166,7 +168,8 @@ class LibPorcelain(Git):
             for ref in self.refs(*known):
                 if ref.oid in repo:
                     walker.hide(ref.oid)
-            return sum(1 for _ in walker)
+            ours = re.compile(NO_CODE.encode(), re.MULTILINE)
+            return sum(1 for commit in walker if not (code and ours.search(commit.raw_message)))
         except (pygit2.GitError, KeyError, ValueError):
             return None
 

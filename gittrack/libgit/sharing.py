@@ -30,7 +30,7 @@ from gittrack.codec import tree
 from gittrack.errors import GittrackError, RemoteError
 from gittrack.git import Git, RefMoved, Update, pause
 from gittrack.libgit.door import LibGit
-from gittrack.refname import LOCAL, RUNS, Kind, Oid
+from gittrack.refname import LOCAL, Kind, Oid
 
 _ATTEMPTS = 5
 _KEEP = "gittrack transfer"
@@ -171,7 +171,7 @@ class _Folder:
         return found, _copy(self.far, self.near, found.values())
 
     def push(self, refs: Mapping[str, Oid]) -> dict[str, str]:
-        there = {ref.name: ref.oid for ref in self.far.refs(RUNS)}
+        there = {ref.name: ref.oid for ref in self.far.refs(*refs)}
         chosen, answers = _choose(self.near, refs, there)
         kept = _copy(self.near, self.far, chosen.values())
         for ref, oid in chosen.items():

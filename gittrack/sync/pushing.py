@@ -1,0 +1,322 @@
+"""Our runs go to a remote: archives first, then what it lacks, what changed on both sides after a join.
+
+Deletions come in before anything goes out, so no clone that was away for long brings a run back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gittrack import archives, packs, purging, remote, sending
+from gittrack.archives import Shelf
+from gittrack.codec import tree
+from gittrack.errors import DataRefused, GittrackError, RemoteError
+from gittrack.git import Git, RefMoved, Update
+from gittrack.lineage import Lineage
+from gittrack.refname import ARCHIVES, RUNS, Oid, RunId, mirror_prefix, run_of, run_ref
+from gittrack.sending import Change
+from gittrack.sync import joins, shelving, taking
+from gittrack.sync.taking import Here, Integrated
+from gittrack.transfer import Progress
+
+_ATTEMPTS = 5
+_ARCHIVE = "archive/"
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push did: the remote's answer for each run, and the error that ended it before it had them all.
+
+    archived: how many runs went in archives; freed: how many refs of archived or deleted runs the remote let go;
+    kept: why it let some of them not go."""
+
+    taken: tuple[RunId, ...] = ()
+    refused: tuple[tuple[RunId, str], ...] = ()
+    joined: tuple[RunId, ...] = ()
+    broken: RemoteError | None = None
+    parted: tuple[tuple[RunId, Oid], ...] = ()
+    archived: int = 0
+    unshelved: tuple[tuple[str, str], ...] = ()
+    freed: int = 0
+    kept: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What a remote is not known to have: runs with a ref of their own, archives by clone, and the runs in these."""
+
+    runs: tuple[tuple[RunId, Oid], ...] = ()
+    archives: Mapping[str, Oid] = field(default_factory=dict)
+    archived: Mapping[RunId, Oid] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.runs) + len(self.archived)
+
+    @property
+    def all(self) -> list[tuple[RunId, Oid]]:
+        """All runs."""
+        return [*self.runs, *self.archived.items()]
+
+
+def _mirrored(git: Git, name: str) -> Here:
+    """Returns the runs and archives that were seen on a remote."""
+    prefix = mirror_prefix(name)
+    refs = git.refs(prefix)
+    runs = {run: ref.oid for ref in refs if (run := run_of(ref.name, prefix=prefix))}
+    head = prefix + _ARCHIVE
+    tips = {ref.name.removeprefix(head): ref.oid for ref in refs if ref.name.startswith(head)}
+    return Here(runs, Shelf(git, head, tips=tips))
+
+
+def look(git: Git, name: str, *, progress: Progress | None = None) -> Integrated:
+    """Takes in the archives of a remote, and with them what was deleted for good; raises RemoteError."""
+    try:
+        remote.fetch(git, name, [f"+{ARCHIVES}*:{mirror_prefix(name)}{_ARCHIVE}*"], progress=progress)
+    except RemoteError as exc:
+        exc.message = exc.message.replace("cannot fetch from", "cannot push to")  # for which this is the first step
+        raise
+    return shelving.integrate(git)
+
+
+def unpushed(git: Git, name: str) -> list[tuple[RunId, Oid]]:
+    """Returns the runs with a ref of their own, with their tips, that have something which the remote lacks."""
+    return _unpushed(git, taking.here(git), _mirrored(git, name))
+
+
+def _unpushed(git: Git, now: Here, there: Here) -> list[tuple[RunId, Oid]]:
+    differing = {run: tip for run, tip in now.runs.items() if there.runs.get(run) != tip}
+    if not differing:
+        return []
+    gone = now.shelf.deleted
+    news = there.shelf.tips.items() - now.shelf.tips.items()  # what archives here cover has no ref here
+    shelved = there.shelf.of([run for run in differing if run not in there.runs]) if news else {}
+    found = []
+    with git.objects() as objects:
+        lineage = Lineage(objects)
+        for run, tip in differing.items():
+            known = [there.runs[run]] if run in there.runs else sorted(shelved.get(run, ()))
+            if run not in gone and not any(not _has_more(lineage, run, tip, one) for one in known):
+                found.append((run, tip))
+    return found
+
+
+def _has_more(lineage: Lineage, run: RunId, tip: Oid, there: Oid) -> bool:
+    try:
+        return lineage.has_more(run, tip, there)
+    except DataRefused:  # it cannot be read here: a push tells
+        return True
+
+
+def outgoing(git: Git, name: str) -> Outgoing:
+    """Returns what a remote is not known to have."""
+    now, there = taking.here(git), _mirrored(git, name)
+    return Outgoing(tuple(_unpushed(git, now, there)), *_unshelved(git, now, there))
+
+
+def _unshelved(git: Git, now: Here, there: Here) -> tuple[dict[str, Oid], dict[RunId, Oid]]:
+    """Returns the archives that a remote lacks something of, and the runs in them that it has not seen."""
+    tips = {clone: tip for clone, tip in now.shelf.tips.items() if there.shelf.tips.get(clone) != tip}
+    tips = {clone: tip for clone, tip in tips.items() if not _is_within(git, tip, there.shelf.tips.get(clone))}
+    if not tips:
+        return {}, {}
+    known = there.shelf.batches
+    new = sorted(
+        {batch for clone in tips if clone in now.shelf.archives for batch in now.shelf.archives[clone].batches} - known
+    )
+    found: dict[RunId, Oid] = {}
+    with git.objects() as objects:
+        for _, listed in archives.entries(objects, new, oid_bytes=git.place.oid_bytes, lenient=True):
+            found |= {run: oid for run, oid in listed.items() if there.runs.get(run) != oid}
+    for run in now.shelf.deleted:
+        found.pop(run, None)
+    return tips, found
+
+
+def _is_within(git: Git, tip: Oid, there: Oid | None) -> bool:
+    return there is not None and git.is_ancestor(tip, there)
+
+
+def push(
+    git: Git,
+    name: str,
+    runs: Sequence[tuple[RunId, Oid]],
+    *,
+    shelves: Mapping[str, Oid] | None = None,
+    progress: Progress | None = None,
+) -> Pushed:
+    """Pushes runs to a remote; one that the remote has in another version is fetched, joined and pushed again.
+
+    shelves: archives that go first, by clone. The refs of runs that these keep are deleted on the remote then.
+    Raises RemoteError if the remote answered for none. What is `taken` was answered for by the remote."""
+    pushing = _Pushing(git, name, progress)
+    try:
+        if shelves:
+            pushing.send_archives(shelves)
+        pushing.send_runs(dict(runs))
+        if shelves:
+            pushing.free(pushing.covered())
+    except RemoteError as exc:
+        if not pushing.did_anything:
+            raise
+        return pushing.result(broken=exc)
+    return pushing.result()
+
+
+def free(git: Git, name: str, *, progress: Progress | None = None) -> Pushed:
+    """Deletes the refs on a remote that its archives keep, and those of runs that are gone for good, with leases.
+
+    Raises RemoteError."""
+    pushing = _Pushing(git, name, progress)
+    deleted = _mirrored(git, name).shelf.deleted
+    there = remote.listed(git, name, progress=progress) if deleted else {}
+    gone = [(run, tip) for ref, tip in there.items() if (run := run_of(ref)) in deleted and run]
+    pushing.free([*pushing.covered(), *gone])
+    return pushing.result()
+
+
+class _Pushing:
+    """One push, with what the remote answered so far."""
+
+    def __init__(self, git: Git, name: str, progress: Progress | None) -> None:
+        self._git = git
+        self._name = name
+        self._progress = progress
+        self._prefix = mirror_prefix(name)
+        self._taken: list[RunId] = []
+        self._refused: list[tuple[RunId, str]] = []
+        self._joined: list[RunId] = []
+        self._parted: list[tuple[RunId, Oid]] = []
+        self._unshelved: list[tuple[str, str]] = []
+        self._archived = 0
+        self._freed = 0
+        self._kept = ""
+
+    @property
+    def did_anything(self) -> bool:
+        return bool(self._taken or self._refused or self._joined or self._archived or self._freed)
+
+    def result(self, *, broken: RemoteError | None = None) -> Pushed:
+        return Pushed(
+            tuple(self._taken),
+            tuple(self._refused),
+            tuple(self._joined),
+            broken=broken,
+            parted=tuple(self._parted),
+            archived=self._archived,
+            unshelved=tuple(self._unshelved),
+            freed=self._freed,
+            kept=self._kept,
+        )
+
+    def send_archives(self, shelves: Mapping[str, Oid]) -> None:
+        """Sends archives; one that the remote has in another version is fetched, united and sent again."""
+        pending = dict(shelves)
+        for attempt in range(_ATTEMPTS):
+            before, now = _mirrored(self._git, self._name), taking.here(self._git)
+            _, new = _unshelved(self._git, now, before)
+            changes = [
+                Change(ARCHIVES + clone, tip, self._lease(now, before, clone, tip)) for clone, tip in pending.items()
+            ]
+            moved: list[str] = []
+            refused: list[tuple[str, str]] = []
+            for answer in sending.send(self._git, self._name, changes, progress=self._progress):
+                clone = answer.ref.removeprefix(ARCHIVES)
+                if answer.moved and attempt + 1 < _ATTEMPTS:
+                    moved.append(clone)
+                elif not answer.taken:
+                    refused.append((clone, answer.reason))
+            self._unshelved += refused
+            if not moved and not refused:
+                self._archived += len(new)
+            if not moved:
+                return
+            look(self._git, self._name, progress=self._progress)
+            tips = taking.here(self._git).shelf.tips
+            pending = {clone: tips[clone] for clone in moved if clone in tips}
+
+    def _lease(self, now: Here, before: Here, clone: str, tip: Oid) -> Oid | None:
+        """Returns the remote's commit of an archive if ours replaces it: it holds runs that were purged."""
+        there = before.shelf.tips.get(clone)
+        purged = now.shelf.purged
+        if there is None or not purged or self._git.is_ancestor(there, tip):
+            return None
+        clean = purging.without(self._git, there, purged)
+        return there if clean != there and (clean == tip or self._git.is_ancestor(clean, tip)) else None
+
+    def send_runs(self, pending: Mapping[RunId, Oid]) -> None:
+        """Sends runs."""
+        for attempt in range(_ATTEMPTS):
+            moved: list[RunId] = []
+            changes = [Change(run_ref(run), tip) for run, tip in pending.items()]
+            for answer in sending.send(self._git, self._name, changes, progress=self._progress):
+                run = RunId(answer.ref.removeprefix(RUNS))
+                if answer.taken:
+                    self._taken.append(run)
+                elif answer.moved:
+                    moved.append(run)
+                else:
+                    self._refused.append((run, answer.reason))
+            if not moved:
+                return
+            if attempt + 1 == _ATTEMPTS:
+                self._refused += [(run, "the remote keeps changing it") for run in moved]
+                return
+            pending = self._caught_up(moved)
+
+    def _caught_up(self, moved: Sequence[RunId]) -> Mapping[RunId, Oid]:
+        """Takes in what the remote has of some runs; returns what has to go there again."""
+        specs = [f"+{run_ref(run)}:{self._prefix}{run}" for run in moved]
+        remote.fetch(self._git, self._name, specs, progress=self._progress)
+        outcome = shelving.integrate(self._git)
+        bad = {run for run in moved if any(run in str(error) for error in outcome.refused)}
+        self._refused += [(run, "the remote's version is refused") for run in moved if run in bad]
+        self._joined += outcome.joined
+        self._parted += outcome.parted
+        self._joined += [run for run in moved if run not in bad and _join_for_push(self._git, run, self._prefix)]
+        again = dict(unpushed(self._git, self._name))
+        self._taken += [run for run in moved if run not in again and run not in bad]
+        return {run: again[run] for run in moved if run in again and run not in bad}
+
+    def covered(self) -> list[tuple[RunId, Oid]]:
+        """Returns the runs whose refs the remote needs no more, because its archives keep their commits."""
+        there = _mirrored(self._git, self._name)
+        listed = there.shelf.of(there.runs.keys())
+        if not listed:
+            return []
+        with self._git.objects() as objects:
+            lineage = Lineage(objects)
+            return [
+                (run, tip)
+                for run, tip in there.runs.items()
+                if any(oid == tip or lineage.is_ancestor(run, tip, oid) for oid in listed.get(run, ()))
+            ]
+
+    def free(self, runs: Sequence[tuple[RunId, Oid]]) -> None:
+        """Deletes refs of runs on the remote, each only if it is where it was seen."""
+        changes = [Change(run_ref(run), None, tip) for run, tip in runs]
+        for answer in sending.send(self._git, self._name, changes, progress=self._progress):
+            self._freed += answer.taken
+            if not answer.taken and not answer.moved:
+                self._kept = answer.reason
+
+
+def _join_for_push(git: Git, run: RunId, prefix: str) -> bool:
+    """Joins a run that has the remote's edits but not its joins, which no push fast-forwards; tells whether it did."""
+    ref, theirs = git.resolve(run_ref(run)), git.resolve(prefix + run)
+    if theirs is None or ref is None:
+        return False
+    size = git.place.oid_bytes
+    with git.objects() as objects:
+        lineage = Lineage(objects)
+        if lineage.is_ancestor(run, theirs, ref) or not lineage.has_more(run, ref, theirs):
+            return False
+        try:
+            joined = joins.join(git, *(taking.examine(objects, run, oid, oid_bytes=size) for oid in (ref, theirs)))
+        except GittrackError:
+            return False
+    git.write_pack(tree.encode_pack(joined.objects, algorithm=git.place.algorithm), keep=packs.keep_text(run))
+    try:
+        git.update_refs([Update(run_ref(run), joined.tip, ref)])
+    except RefMoved:  # somebody edits it now; the next attempt sees that
+        return False
+    return True
