@@ -121,9 +121,10 @@ def raise_unshelved(done: Pushed, *, where: str) -> None:
 
 def _integrate(place: Repo) -> None:
     """Takes in what the mirrors hold."""
-    from gittrack.sync import shelving
+    from gittrack import remote
+    from gittrack.sync import pulling
 
-    done = shelving.integrate(place.git)
+    done = pulling.catch_up(place.git, remote.names(place.settings))
     for error in done.refused:
         report(error, label="warning")
     tell_parted(done.parted)
