@@ -257,17 +257,17 @@ class _Matcher:
         """Returns where the history has the same change, for those that it has."""
         touched = self._diffs.touched(asked.values())
         found: dict[Oid, list[int]] = {}
-        near: dict[Oid, list[int]] = {}  # changes of the same paths
+        near: dict[Oid, str] = {}  # the paths of those that are of the same paths
         for oid, change in asked.items():
             what = touched.get(change)
             if what and what.contents in self._contents:
                 found[oid] = self._contents[what.contents]
             elif what and what.paths in self._paths and self._texts:
-                near[oid] = self._paths[what.paths]
-        theirs = dict.fromkeys(Change(self._lines[at].oid) for ats in near.values() for at in ats)
-        patches = self._diffs.patches([*(asked[oid] for oid in near), *theirs])
+                near[oid] = what.paths
+        theirs = [at for paths in dict.fromkeys(near.values()) for at in self._paths[paths]]
+        patches = self._diffs.patches([*(asked[oid] for oid in near), *(Change(self._lines[at].oid) for at in theirs)])
         by_patch: dict[str | None, list[int]] = {}
-        for at in dict.fromkeys(at for ats in near.values() for at in ats):
+        for at in theirs:
             by_patch.setdefault(patches.get(Change(self._lines[at].oid)), []).append(at)
         for oid in near:
             patch = patches.get(asked[oid])
