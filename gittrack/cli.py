@@ -22,7 +22,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "set up": ("init", "doctor", "demo"),
     "record": ("run", "start", "add", "finish"),
     "look": ("status", "ls", "log", "show", "diff", "plot", "watch", "sql"),
-    "curate": ("tag", "edit", "rm"),
+    "curate": ("tag", "edit", "rm", "check"),
     "reproduce": ("checkout",),
     "share": ("fetch", "pull", "push", "import"),
     "maintain": ("gc", "archive", "fsck"),
@@ -84,6 +84,10 @@ def main() -> None:
     """Runs the command line and exits."""
     gc.disable()  # a command is short, and makes many small values and no cycles
     code = run(sys.argv[1:])
+    if "gittrack.remote" in sys.modules:
+        from gittrack import remote
+
+        remote.forget()
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
     os._exit(code)  # nothing is left to do, and to free every value of a long list takes longer than to exit

@@ -33,7 +33,7 @@ def command(
     place = common.open_repo()
     known = common.read_runs(place, deleted=True)
     asked = common.condition(place, where)
-    found = known.find_all(runs) if runs else known.index.select(asked)
+    found = known.find_all(runs) if runs else known.index.select(asked) if asked else known.index.brief()
     found = common.matching(found, asked) if runs else found
     before = common.before(place, older_than)
     chosen = [run for run in found if before is None or (seconds(run.ended or run.created) or 0) < before]

@@ -107,14 +107,15 @@ def _list(what: str, runs: Sequence[Run]) -> None:
 
 def _chosen(place: Repo, known: common.Runs, keep: Sequence[str], older_than: str | None) -> list[Run]:
     """Returns the runs that are to go: the hidden ones, and those that options name."""
-    found = [run for run in known.runs if run.deleted]
+    runs = known.index.brief()
+    found = [run for run in runs if run.deleted]
     if not (keep or older_than):
         return found
     kept = {run.id for query in keep for run in known.index.select(common.condition(place, [query]))}
     before = common.before(place, older_than)
     found += [
         run
-        for run in known.runs
+        for run in runs
         if not run.deleted
         and run.status != "running"
         and run.id not in kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -17,6 +18,8 @@ from gittrack.sync import publishing, pushing
 from gittrack.sync.pushing import Outgoing
 from gittrack.sync.taking import Integrated
 from gittrack.terminal import printable
+
+_LISTED = 100
 
 
 @click.command("push")
@@ -45,25 +48,34 @@ def command(
         output.warn(f"{len(taken_in.buried)} run(s) were deleted for good by others")
     known = common.read_runs(place, deleted=True)
     out = pushing.outgoing(place.git, name)
-    if not (runs or dry_run) and (shelving.overflow(place) or shelving.as_one(place, name, out.runs)):
+    if not (runs or dry_run) and (shelving.as_one(place, name, out.runs) or shelving.overflow(place)):
         known = common.read_runs(place, deleted=True)
         out = pushing.outgoing(place.git, name)
     if runs:  # an archive goes whole, or not at all: a run of one that is asked for gets a ref there
         wanted = {common.require_commit(run).id for run in known.find_all(runs)}
         out = pushing.Outgoing(tuple((run, tip) for run, tip in out.all if run in wanted))
-    if not (out.runs or out.archives):
+    if not out:
         if not quiet:
             output.warn("everything up-to-date")
         return
-    by_id = {run.id: run for run in known.index.of({run for run, _ in out.all})}
+    ids = {run for run, _ in out.all}
+    by_id = {run.id: run for run in (known.index.of(ids) if len(ids) < _LISTED else known.index.brief())}
     out = _agree(place, name, out, by_id, yes=yes or dry_run)
     if dry_run:
-        for run, _ in out.all:
-            output.line(f"would push {run} {printable(by_id[run].name)}")
+        _list("would push", [run for run, _ in out.all], by_id)
         return
     with output.Progress(quiet=quiet) as progress:
-        done = pushing.push(place.git, name, out.runs, shelves=out.archives, progress=progress.report)
+        done = pushing.push(
+            place.git, name, out.runs, shelves=out.archives, covered=out.covered, progress=progress.report
+        )
     _tell(done, by_id, where=remote.label(name), quiet=quiet)
+
+
+def _list(what: str, runs: Sequence[RunId], by_id: Mapping[RunId, Run]) -> None:
+    for run in runs[:_LISTED]:
+        output.line(f"{what} {run} {printable(by_id[run].name)}")
+    if len(runs) > _LISTED:
+        output.line(f"{what} {len(runs) - _LISTED} more")
 
 
 def _tell(done: pushing.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: bool) -> None:
@@ -72,8 +84,8 @@ def _tell(done: pushing.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: b
         output.line(f"pushed {done.archived} archived run{'s' * (done.archived != 1)}")
     if done.freed and not quiet:
         output.line(f"freed {done.freed} ref{'s' * (done.freed != 1)} of archived runs on '{where}'")
-    for run in done.taken if not quiet else ():
-        output.line(f"pushed {run} {printable(by_id[run].name)}")
+    if not quiet:
+        _list("pushed", done.taken, by_id)
     for run in done.joined if not quiet else ():
         output.warn(f"joined {run} with the edits of others")
     common.tell_parted(done.parted)
@@ -114,7 +126,7 @@ def _agree(place: Repo, name: str | None, out: Outgoing, by_id: dict[RunId, Run]
         output.warn(f"left out {len(what.snapshots)} run(s) with uncommitted files (track.publishSnapshots is false)")
         runs = tuple((run, tip) for run, tip in out.runs if run not in what.snapshots)
         held = any(run in what.snapshots for run in out.archived)
-        return Outgoing(runs) if held else Outgoing(runs, out.archives, out.archived)
+        return Outgoing(runs) if held else Outgoing(runs, out.archives, out.archived, out.covered)
     if policy == "ask":
         output.warn(f"publishing uncommitted files with {len(what.snapshots)} run(s): {listed}")
         if asks:

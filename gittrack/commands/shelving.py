@@ -59,7 +59,7 @@ def overflow(place: Repo) -> int:
     limit = place.settings.count("maxRefs")
     if not archives_by_itself(place) or len(taking.own(place.git)) <= limit:
         return 0
-    runs = [run for run in common.read_runs(place, deleted=True).runs if run.oid and not run.archived]
+    runs = [run for run in common.read_runs(place, deleted=True).index.brief() if not run.archived]
     wanted, _ = archivable(place, runs[limit // 2 :])
     return archive(place, wanted) if wanted else 0
 
@@ -73,5 +73,5 @@ def as_one(place: Repo, name: str, out: Sequence[tuple[RunId, Oid]]) -> int:
     ids -= Shelf(place.git, f"{prefix}archive/").of(ids).keys()
     if len(ids) <= AS_ONE:
         return 0
-    wanted, _ = archivable(place, [run for run in common.read_runs(place, deleted=True).runs if run.id in ids])
+    wanted, _ = archivable(place, [run for run in common.read_runs(place, deleted=True).index.brief() if run.id in ids])
     return archive(place, wanted) if wanted else 0

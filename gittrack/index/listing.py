@@ -159,6 +159,11 @@ class Index(naming.Book):
             self._committed(f"id IN ({marks})", [*ids]), [run for run in self.live if run.id in ids], None
         )
 
+    def brief(self) -> list[Run]:
+        """Returns the runs that have a commit, newest first, without what they measured: for who looks at very many."""
+        asked = f"SELECT {schema.BRIEF} FROM runs WHERE {self._shown()} ORDER BY {_NEWEST}"  # noqa: S608 - words of ours
+        return [schema.brief_of(row) for row in self._ask(asked)]
+
     def count(self, *, deleted: bool | None = None) -> int:
         """Returns how many runs there are; deleted: whether to count those that were deleted, by default as listed."""
         everything = self._deleted if deleted is None else deleted

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from gittrack.codec import record
-from gittrack.model import Run
+from gittrack.model import Code, Run
 from gittrack.query.fields import seconds
 from gittrack.refname import Oid, RunId
 
@@ -62,6 +62,11 @@ REMOTES = (
 )
 _PUSHED = f"(SELECT group_concat(remote, char(10)) FROM ({REMOTES}))"  # noqa: S608 - words of ours
 SELECTED = f"runs.id, runs.oid, runs.batch IS NOT NULL, runs.params, runs.record, {_PUSHED}"  # what `run_of` takes
+
+BRIEF = (
+    "runs.id, runs.oid, runs.name, runs.status, runs.created, runs.ended, runs.code_commit, runs.code_snapshot, "
+    f"runs.deleted, runs.batch IS NOT NULL, {_PUSHED}"  # what `brief_of` takes
+)
 
 # SQLite reads `9e999` as an infinity, and so does Python; JSON has no other way to write one.
 _INFINITIES = (('{"$float":"inf"}', "9e999"), ('{"$float":"-inf"}', "-9e999"))
@@ -117,6 +122,23 @@ def run_of(row: tuple[Any, ...]) -> Run:
     if pushed or archived:
         return replace(run, pushed=tuple(pushed.split("\n")) if pushed else (), archived=bool(archived))
     return run
+
+
+def brief_of(row: tuple[Any, ...]) -> Run:
+    """Returns the run of a row of `BRIEF`: what it is called and where it is, and nothing of what it measured."""
+    name, oid, called, status, created, ended, commit, snapshot, deleted, archived, pushed = row
+    return Run(
+        id=RunId(name),
+        name=called,
+        status=status,
+        created=created,
+        ended=ended,
+        code=Code(commit=commit, snapshot=snapshot, dirty=snapshot is not None),
+        deleted=bool(deleted),
+        oid=Oid(oid),
+        pushed=tuple(pushed.split("\n")) if pushed else (),
+        archived=bool(archived),
+    )
 
 
 def _normal(run: Run) -> tuple[str, str]:
