@@ -22,6 +22,16 @@ from gittrack.refname import Oid
 K = TypeVar("K")
 Rule = Literal["exact", "committed", "rewritten", "named", "tree", "patch", "squash", "author"]
 
+_TOLD: Mapping[Rule, str] = {
+    "exact": "from {old}",
+    "committed": "committed later; ran on {old}",
+    "rewritten": "rewritten from {old}",
+    "named": "picked from {old}",
+    "tree": "same tree as {old}",
+    "patch": "same patch as {old}",
+    "squash": "squashed from {old}",
+    "author": "same author, time and subject as {old}",
+}
 MAX_SQUASHED = 2000  # commits that may have been the last one of a squashed branch, the newest first
 
 
@@ -31,6 +41,11 @@ class Link(NamedTuple):
     rule: Rule
     commit: Oid
     old: Oid
+
+    @property
+    def told(self) -> str:
+        """The rule in a few words."""
+        return _TOLD[self.rule].format(old=self.old[:7])
 
 
 class Source(NamedTuple):
@@ -60,7 +75,7 @@ def source_of(run: Run) -> Source:
 def place(git: Git, runs: Iterable[Run], lines: Sequence[Line]) -> Placed:
     """Returns the runs of each of the commits, which are a whole history, newest first.
 
-    The rules are those of docs/explanation/rewritten-commits.md. Raises GitFailed."""
+    The rules are those of docs/how-to/find-runs-after-a-rebase.md. Raises GitFailed."""
     with_code = [run for run in runs if run.code.commit]
     began: dict[Source, float] = {}
     for run in with_code:
