@@ -66,5 +66,6 @@ def _tell(done: Integrated) -> None:
         output.line(f"new {done.archived} archived run{'s' * (done.archived != 1)}")
     if done.buried:
         output.warn(f"{len(done.buried)} run(s) were deleted for good by others")
-    if not (done.refused or done.new or done.forwarded or done.joined or done.archived or done.buried):
+    rewritten = done.rewritten if isinstance(done, Pulled) else ()
+    if not (done.refused or rewritten or done.new or done.forwarded or done.joined or done.archived or done.buried):
         output.warn("already up to date")
