@@ -84,6 +84,10 @@ def main() -> None:
     """Runs the command line and exits."""
     gc.disable()  # a command is short, and makes many small values and no cycles
     code = run(sys.argv[1:])
+    if "gittrack.remote" in sys.modules:
+        from gittrack import remote
+
+        remote.forget()
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
     os._exit(code)  # nothing is left to do, and to free every value of a long list takes longer than to exit

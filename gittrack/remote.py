@@ -5,13 +5,14 @@ Runs may be called otherwise there (`track.refPrefix`); no other module knows.""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 
 from gittrack import answers, locks, redact, transfer
-from gittrack.errors import NotFound, RemoteError, UsageError
+from gittrack.errors import GittrackError, NotFound, RemoteError, UsageError
 from gittrack.git import Git
 from gittrack.refname import RUNS, Oid, mirror_prefix, prefix_fault
 from gittrack.settings import Settings, read_settings
@@ -24,6 +25,7 @@ _SETTINGS = (
     "fetch.writeCommitGraph=false",
     "core.fsync=all",
 )
+_keepers: dict[str, Git] = {}  # the socket of who keeps a password, and the git that can end them
 
 
 def names(settings: Settings) -> list[str]:
@@ -176,14 +178,40 @@ def run(
 ) -> transfer.Done:
     """Runs a git command that talks to a remote: watched, asking only where somebody can answer."""
     terminal = has_terminal()
+    once = _asked_once(git, known) if terminal else ()
     return transfer.run(
         git,
-        git.command(*args, settings=(*_SETTINGS, *settings)),
+        git.command(*args, settings=(*_SETTINGS, *once, *settings)),
         env={**_environment(git.environ, known, terminal=terminal), **(env or {})},
         silence=known.seconds("timeout"),
         terminal=terminal,
         progress=progress,
     )
+
+
+def _asked_once(git: Git, known: Settings) -> tuple[str, ...]:
+    """Returns the setting with which git asks for a password once, although a push talks to the remote twice.
+
+    git's own `credential-cache` keeps it until `forget` is called, and only where the user has no helper."""
+    if any(key.startswith("credential.") and key.endswith("helper") for key in known.values):
+        return ()
+    if not _keepers:
+        import tempfile  # noqa: PLC0415 - only where a person is asked
+
+        _keepers[os.path.join(tempfile.mkdtemp(prefix="gittrack-"), "socket")] = git
+    return tuple(f"credential.helper=cache --timeout=600 --socket={shlex.quote(path)}" for path in _keepers)
+
+
+def forget() -> None:
+    """Ends the process that keeps the password that this one had asked for, if it had."""
+    while _keepers:
+        import shutil  # noqa: PLC0415 - only where a person was asked
+
+        path, git = _keepers.popitem()
+        with contextlib.suppress(OSError, GittrackError):
+            if os.path.exists(path):
+                git.run("credential-cache", f"--socket={path}", "exit")
+        shutil.rmtree(os.path.dirname(path), ignore_errors=True)
 
 
 def failed(what: str, remote: str, done: transfer.Done) -> RemoteError:

@@ -50,13 +50,15 @@ def asking(repo: GitRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 @needs_proc
 def test_on_a_terminal_git_asks_and_waits_for_the_answer(
-    repo: GitRepo, asking: GitRepo, monkeypatch: pytest.MonkeyPatch
+    repo: GitRepo, asking: GitRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [run] = record(repo, {"name": "one"})
     monkeypatch.setenv("GITTRACK_TIMEOUT", "0.6")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
 
     code, output = on_a_terminal(
-        ["git", "track", "push"],
+        ["git", "track", "push", "-y"],
         cwd=repo.path,
         keys=USER.encode() + b"\n",
         when=b"Username for",
@@ -66,6 +68,9 @@ def test_on_a_terminal_git_asks_and_waits_for_the_answer(
 
     assert (code, f"pushed {run} one" in output.decode()) == (0, True), output
     assert PASSWORD.encode() not in output
+    assert output.count(b"Password for") == 1
+    assert not [name for name in os.listdir(tmp_path / "temporary") if name.startswith("gittrack-")]
+    assert running(repo) == []
     assert set(asking.refs("refs/runs/")) == {f"refs/runs/{run}"}
 
 
@@ -85,7 +90,12 @@ def test_on_a_terminal_ssh_asks_for_the_passphrase(
         repo.git("remote", "add", "origin", f"ssh://127.0.0.1:{server.port}{bare.path}")
 
         code, output = on_a_terminal(
-            ["git", "track", "push"], cwd=repo.path, keys=b"correct horse\n", when=b"passphrase for", pause=1.8
+            ["git", "track", "push", "-y"],
+            cwd=repo.path,
+            keys=b"correct horse\n",
+            when=b"passphrase for",
+            more=[(b"passphrase for", b"correct horse\n")],  # ssh is called to look and to push
+            pause=1.8,
         )
 
     assert (code, f"pushed {run} one" in output.decode()) == (0, True), output
