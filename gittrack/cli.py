@@ -22,7 +22,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "set up": ("init", "doctor", "demo"),
     "record": ("run", "start", "add", "finish"),
     "look": ("status", "ls", "log", "show", "diff", "plot", "watch", "sql"),
-    "curate": ("tag", "edit", "rm"),
+    "curate": ("tag", "edit", "rm", "check"),
     "reproduce": ("checkout",),
     "share": ("fetch", "pull", "push", "import"),
     "maintain": ("gc", "archive", "fsck"),

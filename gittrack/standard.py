@@ -196,8 +196,10 @@ def judge_commit(
                 Finding(f"gates.{gate.name}", "asks for a finished run of this code, and there is none", commit=commit)
             )
         elif gate.where and fitting and not any(evaluate.matches(gate.where, run) for run in fitting):
-            many = f"none of its {len(fitting)} runs does" if len(fitting) > 1 else f"run {fitting[0].name} does not"
-            found.append(Finding(f"gates.{gate.name}", f"asks for {gate.query}, and {many} meet that", commit=commit))
+            many = (
+                f"none of its {len(fitting)} runs meets" if len(fitting) > 1 else f"run {fitting[0].name} does not meet"
+            )
+            found.append(Finding(f"gates.{gate.name}", f"asks for {gate.query}, and {many} that", commit=commit))
     return found
 
 

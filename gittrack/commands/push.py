@@ -54,7 +54,7 @@ def command(
     if runs:  # an archive goes whole, or not at all: a run of one that is asked for gets a ref there
         wanted = {common.require_commit(run).id for run in known.find_all(runs)}
         out = pushing.Outgoing(tuple((run, tip) for run, tip in out.all if run in wanted))
-    if not (out.runs or out.archives):
+    if not out:
         if not quiet:
             output.warn("everything up-to-date")
         return
@@ -65,7 +65,9 @@ def command(
         _list("would push", [run for run, _ in out.all], by_id)
         return
     with output.Progress(quiet=quiet) as progress:
-        done = pushing.push(place.git, name, out.runs, shelves=out.archives, progress=progress.report)
+        done = pushing.push(
+            place.git, name, out.runs, shelves=out.archives, covered=out.covered, progress=progress.report
+        )
     _tell(done, by_id, where=remote.label(name), quiet=quiet)
 
 
@@ -124,7 +126,7 @@ def _agree(place: Repo, name: str | None, out: Outgoing, by_id: dict[RunId, Run]
         output.warn(f"left out {len(what.snapshots)} run(s) with uncommitted files (track.publishSnapshots is false)")
         runs = tuple((run, tip) for run, tip in out.runs if run not in what.snapshots)
         held = any(run in what.snapshots for run in out.archived)
-        return Outgoing(runs) if held else Outgoing(runs, out.archives, out.archived)
+        return Outgoing(runs) if held else Outgoing(runs, out.archives, out.archived, out.covered)
     if policy == "ask":
         output.warn(f"publishing uncommitted files with {len(what.snapshots)} run(s): {listed}")
         if asks:

@@ -8,8 +8,11 @@ from gittrack import forms, output, remote
 from gittrack.commands import common
 from gittrack.errors import NotFound
 from gittrack.model import SYSTEM, Run
+from gittrack.refname import RunId
 from gittrack.sync import pushing
 from gittrack.terminal import printable
+
+_MANY = 100
 
 
 @click.command("status", cls=common.JsonCommand)
@@ -23,11 +26,13 @@ def command(as_json: str | None, colour: str | None) -> None:
     running = known.index.live
     try:
         name = remote.choose(place.settings, None, branch=place.git.branch())
-        waiting = {run for run, _ in pushing.unpushed(place.git, name)}
+        waiting = {run for run, _ in pushing.outgoing(place.git, name).all}
     except NotFound:
         name, waiting = "", set()
     detached = common.count_detached(place)
-    unpushed = known.index.of(waiting)
+    unpushed = (
+        known.index.of(waiting) if len(waiting) < _MANY else [run for run in known.index.brief() if run.id in waiting]
+    )
     total = known.index.count(deleted=False)
     if as_json is not None:
         facts = {
@@ -58,6 +63,10 @@ def command(as_json: str | None, colour: str | None) -> None:
             + (f", all on '{printable(remote.label(name))}'." if name and total else ".")
         )
     screen.print([line for at, line in enumerate(lines) if line or at < len(lines) - 1])
+
+
+def _among(runs: list[Run], ids: set[RunId]) -> list[Run]:
+    return [run for run in runs if run.id in ids]
 
 
 def _line(screen: output.Screen, run: Run) -> str:

@@ -128,7 +128,20 @@ class LibPorcelain(Git):
                 oid = Oid(str(commit.id))
                 paragraph = commit.raw_message.strip().split(b"\n\n")[0].decode("utf-8", "replace")
                 subject = " ".join(paragraph.splitlines())
-                yield Line(oid, commit.short_id, ", ".join(names.get(oid, ())), subject)
+                tree, author = Oid(str(commit.tree_id)), commit.author
+                name = ", ".join(names.get(oid, ()))
+                address = author.raw_email.decode("utf-8", "replace")
+                yield Line(oid, commit.short_id, name, subject, tree, address, author.time)
+
+    def within(self, tip: Oid, *, without: Oid | None = None, paths: Sequence[str] = ()) -> frozenset[Oid]:
+        """Returns the commits reachable from `tip` and not from `without`; raises UsageError for paths."""
+        if paths:
+            raise _without_paths()
+        with translated("cannot read the history"):
+            walker = self.open().walk(tip)
+            if without:
+                walker.hide(without)
+            return frozenset(Oid(str(commit.id)) for commit in walker)
 
     def _decorations(self) -> dict[Oid, list[str]]:
         found: dict[Oid, list[str]] = {}

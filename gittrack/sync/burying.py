@@ -9,7 +9,7 @@ from gittrack import archives, freeing, purging
 from gittrack.archives import Shelf
 from gittrack.git import Git, RefMoved, Update
 from gittrack.refname import ARCHIVES, LOCAL, RUNS, TRASH, Oid, RunId
-from gittrack.sync import archiving
+from gittrack.sync import archiving, taking
 from gittrack.sync.moving import move
 
 TRASH_DAYS = 14  # for which what others deleted for good is kept here
@@ -21,6 +21,8 @@ def bury(git: Git, clone: str, runs: Collection[RunId], *, purged: Collection[Ru
     """Deletes runs for good, and what is older than 14 days in the trash; returns objects to `freeing.free`.
 
     purged: those of them that are taken out of every archive here too. Raises GitFailed or RefMoved."""
+    now = taking.here(git)
+    runs = {*runs, *(now.shelf.deleted & now.runs.keys())}  # what a crash left of an earlier time goes too
     refs = freeing.versions(git, runs)
     old = {ref.name: ref.oid for ref in git.refs(TRASH) if _day(ref.name) < time.time() // _DAY - TRASH_DAYS}
     listed = Shelf(git).listed(purged)

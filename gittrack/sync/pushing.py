@@ -4,8 +4,10 @@ Deletions come in before anything goes out, so no clone that was away for long b
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gittrack import archives, packs, purging, remote, sending
 from gittrack.archives import Shelf
@@ -43,11 +45,17 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """What a remote is not known to have: runs with a ref of their own, archives by clone, and the runs in these."""
+    """What a remote is not known to have: runs with a ref of their own, archives by clone, and the runs in these.
+
+    covered: runs whose refs it has and does not need, because its archives keep their commits."""
 
     runs: tuple[tuple[RunId, Oid], ...] = ()
     archives: Mapping[str, Oid] = field(default_factory=dict)
     archived: Mapping[RunId, Oid] = field(default_factory=dict)
+    covered: tuple[tuple[RunId, Oid], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.runs or self.archives or self.covered)
 
     def __len__(self) -> int:
         return len(self.runs) + len(self.archived)
@@ -110,7 +118,34 @@ def _has_more(lineage: Lineage, run: RunId, tip: Oid, there: Oid) -> bool:
 def outgoing(git: Git, name: str) -> Outgoing:
     """Returns what a remote is not known to have."""
     now, there = taking.here(git), _mirrored(git, name)
-    return Outgoing(tuple(_unpushed(git, now, there)), *_unshelved(git, now, there))
+    archives, archived = _unshelved(git, now, there)
+    # A push that was cut short may have left refs there; what has none here is not many.
+    left = {run: tip for run, tip in there.runs.items() if run not in now.runs}
+    covered = () if not left or _keeps_refs(git, name) else tuple(_covered(git, left, there.shelf))
+    return Outgoing(tuple(_unpushed(git, now, there)), archives, archived, covered)
+
+
+def _covered(git: Git, runs: Mapping[RunId, Oid], shelf: Shelf) -> list[tuple[RunId, Oid]]:
+    """Returns those of some refs whose commits archives keep."""
+    listed = shelf.of(runs.keys())
+    if not listed:
+        return []
+    with git.objects() as objects:
+        lineage = Lineage(objects)
+        return [
+            (run, runs[run])
+            for run, oids in listed.items()
+            if any(oid == runs[run] or lineage.is_ancestor(run, runs[run], oid) for oid in oids)
+        ]
+
+
+def _keeps_refs(git: Git, name: str) -> bool:
+    """Tells whether a remote was seen to delete no refs of runs; asking it each time would be of no use."""
+    return _keeping(git, name).exists()
+
+
+def _keeping(git: Git, name: str) -> Path:
+    return git.place.common_dir / "gittrack" / f"keeps-{mirror_prefix(name).split('/')[2]}"
 
 
 def _unshelved(git: Git, now: Here, there: Here) -> tuple[dict[str, Oid], dict[RunId, Oid]]:
@@ -142,19 +177,21 @@ def push(
     runs: Sequence[tuple[RunId, Oid]],
     *,
     shelves: Mapping[str, Oid] | None = None,
+    covered: Sequence[tuple[RunId, Oid]] = (),
     progress: Progress | None = None,
 ) -> Pushed:
     """Pushes runs to a remote; one that the remote has in another version is fetched, joined and pushed again.
 
-    shelves: archives that go first, by clone. The refs of runs that these keep are deleted on the remote then.
+    shelves: archives that go first, by clone. The refs of runs that these keep are deleted on the remote then, and
+    those that are `covered` by what it has.
     Raises RemoteError if the remote answered for none. What is `taken` was answered for by the remote."""
     pushing = _Pushing(git, name, progress)
     try:
         if shelves:
             pushing.send_archives(shelves)
         pushing.send_runs(dict(runs))
-        if shelves:
-            pushing.free(pushing.covered())
+        if shelves or covered:
+            pushing.free(pushing.covered() if shelves else covered)
     except RemoteError as exc:
         if not pushing.did_anything:
             raise
@@ -280,16 +317,7 @@ class _Pushing:
     def covered(self) -> list[tuple[RunId, Oid]]:
         """Returns the runs whose refs the remote needs no more, because its archives keep their commits."""
         there = _mirrored(self._git, self._name)
-        listed = there.shelf.of(there.runs.keys())
-        if not listed:
-            return []
-        with self._git.objects() as objects:
-            lineage = Lineage(objects)
-            return [
-                (run, tip)
-                for run, tip in there.runs.items()
-                if any(oid == tip or lineage.is_ancestor(run, tip, oid) for oid in listed.get(run, ()))
-            ]
+        return _covered(self._git, there.runs, there.shelf)
 
     def free(self, runs: Sequence[tuple[RunId, Oid]]) -> None:
         """Deletes refs of runs on the remote, each only if it is where it was seen."""
@@ -298,6 +326,10 @@ class _Pushing:
             self._freed += answer.taken
             if not answer.taken and not answer.moved:
                 self._kept = answer.reason
+        if runs:
+            mark = _keeping(self._git, self._name)
+            with contextlib.suppress(OSError):
+                mark.touch() if self._kept else mark.unlink(missing_ok=True)
 
 
 def _join_for_push(git: Git, run: RunId, prefix: str) -> bool:

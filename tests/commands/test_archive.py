@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -359,3 +360,21 @@ def edit_quickly(repo: GitRepo, run: str, tag: str) -> None:
     store.edit(
         open_repo(repo.path).git, RunId(run), {"tag": [tag]}, author="A <a@b>", now=1.8e9, random=ord(tag), sign=False
     )
+
+
+def test_plain_git_brings_archives_too(repo: GitRepo, bare_remote: GitRepo, runs: list[str], tmp_path: Path) -> None:
+    ask(repo, "push")
+    other = GitRepo.clone(bare_remote.path, tmp_path / "other")
+    other.git("config", "--add", "remote.origin.fetch", "+refs/runs/*:refs/gittrack/origin/runs/*")
+
+    other.git("pull", "-q")
+
+    assert [run["id"] for run in listed(other)] == runs[::-1]
+    assert len(archive_refs(other)) == 1
+
+
+def test_status_counts_archived_runs_that_no_remote_has(repo: GitRepo, runs: list[str]) -> None:
+    assert json.loads(ask(repo, "status", "--json"))["unpushed"] == runs[::-1]
+    assert "Not pushed to 'origin'" in ask(repo, "status")
+    ask(repo, "push")
+    assert json.loads(ask(repo, "status", "--json"))["unpushed"] == []

@@ -30,15 +30,16 @@ def test_runs_of_other_branches_are_counted(repo: GitRepo) -> None:
     done = repo.track("log", "main")
 
     assert "there" not in done.stdout
-    assert done.stderr == "1 run(s) belong to commits that are not on 'main'; `git track ls` lists all\n"
+    assert done.stderr == ("1 run(s) belong to commits that are not on 'main'; `git track log --unplaced` lists them\n")
     assert repo.track("log", "-n", "1", "side").stdout.count("\n") == 2
 
 
 def test_a_branch_without_runs_and_a_name_that_is_none(repo: GitRepo) -> None:
     done = repo.track("log")
     assert (done.stdout, done.stderr) == ("", "no runs on 'HEAD'\n")
-    for name in ("no-such-branch", "--output=evil", "a..b"):
-        complaint(repo.track("log", "--", name, check=False), exit_code=3)
+    for name in ("no-such-branch", "a..b", "main..b", "main...main"):
+        complaint(repo.track("log", name, check=False), exit_code=3)
+    assert repo.track("log", "--output=evil", check=False).returncode == 2
     assert not (repo.path / "evil").exists()
 
 
