@@ -90,6 +90,16 @@ def free(git: Git, found: set[Oid]) -> Freed:
     before = _sizes(git, gone)
     if gone:
         packs.leave_out(git, gone, still=lambda: unneeded(git, set(gone)) == gone)
+        _renew_graph(git)
     after = _sizes(git, gone)
     freed = before.keys() - after.keys()
     return Freed(len(freed), sum(before[oid] for oid in freed), len(after))
+
+
+def _renew_graph(git: Git) -> None:
+    """Writes git's commit-graph again if there is one: `git fsck` complains of commits in it that are gone."""
+    info = git.place.common_dir / "objects" / "info"
+    if (info / "commit-graphs" / "commit-graph-chain").exists():
+        git.ask("commit-graph", "write", "--reachable", "--split=replace", "--no-progress")
+    if (info / "commit-graph").exists():
+        git.ask("commit-graph", "write", "--reachable", "--no-progress")

@@ -168,6 +168,19 @@ def test_what_the_user_staged_survives_though_only_a_deleted_run_had_it(repo: Gi
     repo.git("commit", "-qm", "keep it")
 
 
+@pytest.mark.parametrize("options", [(), ("--split",)])
+def test_the_commit_graph_names_nothing_that_is_gone(repo: GitRepo, options: tuple[str, ...]) -> None:
+    """`git gc` writes one, and `git fsck` complains of each commit in it that is not there."""
+    record(repo, {"name": "gone"})
+    repo.git("commit-graph", "write", "--reachable", *options)
+
+    ask(repo, "rm", "gone")
+    assert "freed" in ask(repo, "gc")
+
+    repo.git("commit-graph", "verify")
+    repo.fsck()
+
+
 def test_an_object_that_becomes_needed_meanwhile_stays(repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     [run] = record(repo, {"name": "one"})
     tip = repo.refs("refs/runs/")[f"refs/runs/{run}"]
