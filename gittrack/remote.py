@@ -91,11 +91,13 @@ def prefix(settings: Settings, remote: str) -> str:
     return found
 
 
-def fetch_runs(git: Git, remote: str, *, progress: Progress | None = None) -> None:
-    """Brings every run of the remote into our mirror of it; raises RemoteError.
+def fetch_runs(git: Git, remote: str, *, without: Sequence[str] = (), progress: Progress | None = None) -> None:
+    """Brings every run of the remote into our mirror of it, and takes out what is gone there; raises RemoteError.
 
-    The mirror follows the remote; what is only here is never touched, whatever `fetch.prune` says."""
-    fetch(git, remote, [f"+{RUNS}*:{mirror_prefix(remote)}*"], progress=progress)
+    The mirror follows the remote; what is only here is never touched, whatever `fetch.prune` says. `without` are refs
+    that are not wanted. Where there is no git, what is gone there stays."""
+    specs = [f"+{RUNS}*:{mirror_prefix(remote)}*", *(f"^{ref}" for ref in without if git.has_executable)]
+    fetch(git, remote, specs, prune=git.has_executable, progress=progress)
 
 
 def fetch(
@@ -126,7 +128,8 @@ def bring(
         return None
     args = (
         "--no-tags",
-        "--prune" if prune else "--no-prune",
+        # All or nothing: after a cut a run would be gone, and the archive that it went into not yet here.
+        *(("--prune", "--no-prune-tags", "--atomic") if prune else ("--no-prune",)),
         "--no-write-fetch-head",
         "--no-auto-maintenance",
         "--refmap=",

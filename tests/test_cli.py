@@ -330,7 +330,8 @@ def lines_of(name: str) -> st.SearchStrategy[list[str]]:
     return st.tuples(parts, last).map(lambda found: [name, *(word for part in found[0] for word in part), *found[1]])
 
 
-LINES = st.sampled_from([name for name in COMMANDS if name != "demo"]).flatmap(lines_of)
+# `watch --wait` waits for ever, and `watch` for a run that `start` left open, as they should.
+LINES = st.sampled_from([name for name in COMMANDS if name not in ("demo", "watch")]).flatmap(lines_of)
 
 
 @pytest.fixture
