@@ -25,7 +25,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "curate": ("tag", "edit", "rm"),
     "reproduce": ("checkout",),
     "share": ("fetch", "pull", "push", "import"),
-    "maintain": ("fsck",),
+    "maintain": ("fsck", "verify"),
 }
 
 

@@ -6,6 +6,7 @@ asked for on a terminal only, and nobody waits longer than `track.timeout` for a
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +26,9 @@ _SETTINGS = (
     "fetch.recurseSubmodules=no",
     "fetch.writeCommitGraph=false",
     "core.fsync=all",
+)
+_IN_THE_WAY = re.compile(
+    rb"cannot lock ref '[^']*': '[^']*' exists|cannot process '[^']*' and '[^']*' at the same time"
 )
 
 
@@ -79,20 +83,25 @@ def label(remote: str) -> str:
 
 
 def fetch_runs(git: Git, remote: str, *, progress: Progress | None = None) -> None:
-    """Brings every run of the remote into our mirror of it; raises RemoteError.
+    """Brings every run of the remote into our mirror of it, and takes out what is gone there; raises RemoteError.
 
     The mirror follows the remote; what is only here is never touched, whatever `fetch.prune` says."""
-    fetch(git, remote, [f"+{RUNS}*:{mirror_prefix(remote)}*"], progress=progress)
+    fetch(git, remote, [f"+{RUNS}*:{mirror_prefix(remote)}*"], prune=True, progress=progress)
 
 
-def fetch(git: Git, remote: str, refspecs: Sequence[str], *, progress: Progress | None = None) -> None:
-    """Fetches exactly these refspecs; raises RemoteError."""
+def fetch(
+    git: Git, remote: str, refspecs: Sequence[str], *, prune: bool = False, progress: Progress | None = None
+) -> None:
+    """Fetches exactly these refspecs; raises RemoteError.
+
+    prune: refs here that a refspec with a star would have made, and that are gone there, go too. All of it happens or
+    nothing: after a cut, a run would be gone here and the archive that it went into not yet come."""
     if not git.has_executable:
-        _fetch_without_git(git, remote, refspecs)
+        _fetch_without_git(git, remote, refspecs, prune=prune)
         return
     args = (
         "--no-tags",
-        "--no-prune",
+        *(("--prune", "--no-prune-tags", "--atomic") if prune else ("--no-prune",)),
         "--no-write-fetch-head",
         "--no-auto-maintenance",
         "--refmap=",
@@ -102,6 +111,9 @@ def fetch(git: Git, remote: str, refspecs: Sequence[str], *, progress: Progress 
     command = ("fetch", *args, "--end-of-options", remote, *refspecs)
     done = _run(git, *command, settings=_SETTINGS, progress=progress)
     if b".lock'" in done.stderr and locks.remove_abandoned(git.place.common_dir, [mirror_prefix(remote)]):
+        done = _run(git, *command, settings=_SETTINGS, progress=progress)
+    if prune and _IN_THE_WAY.search(done.stderr):  # a ref that goes has the name of a folder that comes
+        command = tuple(word for word in command if word != "--atomic")
         done = _run(git, *command, settings=_SETTINGS, progress=progress)
     if done.returncode:
         raise _failed("fetch from", remote, done)
@@ -126,11 +138,11 @@ def push(git: Git, remote: str, refs: Iterable[tuple[Oid, str]], *, progress: Pr
     return [a if a.taken or not said else Answer(a.ref, taken=False, reason=f"{a.reason}; {said}") for a in found]
 
 
-def _fetch_without_git(git: Git, remote: str, refspecs: Sequence[str]) -> None:
+def _fetch_without_git(git: Git, remote: str, refspecs: Sequence[str], *, prune: bool) -> None:
     from gittrack.libgit import sharing  # noqa: PLC0415 - dulwich, and only where there is no git
 
     silence = read_settings(git).seconds("timeout")
-    sharing.fetch(git, remote, refspecs, terminal=_has_terminal(), silence=silence)
+    sharing.fetch(git, remote, refspecs, prune=prune, terminal=_has_terminal(), silence=silence)
 
 
 def _push_without_git(git: Git, remote: str, refs: Iterable[tuple[Oid, str]]) -> list[Answer]:

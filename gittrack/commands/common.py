@@ -107,9 +107,13 @@ def tell_parted(parted: Sequence[tuple[RunId, Oid]]) -> None:
 
 def _integrate(place: Repo) -> None:
     """Takes in what the mirrors hold."""
-    from gittrack.sync import taking
+    from gittrack import remote
+    from gittrack.commands import rewrites
+    from gittrack.sync import pulling
 
-    done = taking.integrate(place.git)
+    done = pulling.catch_up(place.git, remote.names(place.settings))
+    for line in rewrites.tell(done.rewritten):
+        output.warn(f"warning: {line}")
     for error in done.refused:
         report(error, label="warning")
     tell_parted(done.parted)

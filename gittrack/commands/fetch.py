@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from gittrack import output, remote
-from gittrack.commands import common
+from gittrack.commands import common, rewrites
 from gittrack.errors import DataRefused
 from gittrack.sync import pulling
 
@@ -34,11 +34,15 @@ def fetch(where: str | None, *, quiet: bool) -> None:
         if len(runs) > 20:
             output.line(f"{label} {len(runs) - 20} more")
     common.tell_parted(done.parted)
+    for text in rewrites.tell(done.rewritten):
+        output.warn(f"warning: {text}")
     for error in done.refused:
         common.report(error, label="warning")
     if done.refused:
         raise DataRefused(
             f"{len(done.refused)} run(s) from '{remote.label(name)}' were refused", hint="the others are here"
         )
+    if done.rewritten:
+        raise rewrites.error(done.rewritten)
     if not (quiet or done.new or done.forwarded or done.joined):
         output.warn("already up to date")

@@ -11,7 +11,7 @@ from gittrack.errors import GitFailed, RemoteError
 from gittrack.git import Git, RefMoved, Update
 from gittrack.model import Code
 from gittrack.refname import Oid, RunId, mirror_prefix, run_of, run_ref
-from gittrack.sync import taking
+from gittrack.sync import seen, taking
 from gittrack.transfer import Progress
 
 _ATTEMPTS = 5
@@ -31,11 +31,12 @@ class Pushed:
 def unpushed(git: Git, name: str) -> list[tuple[RunId, Oid]]:
     """Returns the runs, with their tips, that have something which was not seen on the remote."""
     prefix = mirror_prefix(name)
-    seen = {run: ref.oid for ref in git.refs(prefix) if (run := run_of(ref.name, prefix=prefix))}
+    mirror = {run: ref.oid for ref in git.refs(prefix) if (run := run_of(ref.name, prefix=prefix))}
+    behind = seen.behind(git, name, mirror)
     found = []
     for run, tip in taking.own(git).items():
-        there = seen.get(run)
-        if there == tip or (there and not _has_more(git, tip, there)):
+        there = mirror.get(run)
+        if there == tip or (there and run not in behind and not _has_more(git, tip, there)):
             continue
         found.append((run, tip))
     return found
@@ -121,10 +122,11 @@ def _join_for_push(git: Git, run: RunId, prefix: str) -> bool:
 def _remember(git: Git, name: str, accepted: Mapping[RunId, Oid]) -> None:
     """Writes down what the remote has now."""
     prefix = mirror_prefix(name)
-    seen = {ref.name: ref.oid for ref in git.refs(prefix)}
-    updates = [Update(prefix + run, oid, seen.get(prefix + run)) for run, oid in accepted.items()]
+    mirror = {ref.name: ref.oid for ref in git.refs(prefix)}
+    updates = [Update(prefix + run, oid, mirror.get(prefix + run)) for run, oid in accepted.items()]
     if updates:
         git.update_refs([update for update in updates if update.new != update.old], durable=False)
+        seen.note_pushed(git, name, {str(run): oid for run, oid in accepted.items()})
         packs.tidy_refs(git)
 
 
