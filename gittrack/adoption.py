@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gittrack import packs, store, values
+from gittrack import commits, packs, store, values
 from gittrack.codec import manifest, tree
 from gittrack.codec.tree import Entry, Object
 from gittrack.errors import DataRefused, GittrackError
@@ -152,7 +152,7 @@ def _translated(git: Git, source: Git, tips: Sequence[Oid]) -> tuple[list[Object
     listing = "".join(f"{tip}\n" for tip in tips).encode()
     with source.objects() as objects:
         for oid in source.ask("rev-list", "--topo-order", "--reverse", "--stdin", input=listing).decode().split():
-            commit = store.read_commit(objects, oid)
+            commit = commits.read_commit(objects, oid)
             head, _, message = _read(objects, commit.oid).partition(b"\n\n")
             root = _translate_tree(git, source, objects, commit.tree, names, made)
             parents = [names[parent] for parent in commit.parents]

@@ -13,6 +13,8 @@ from gittrack import redact
 KEPT = "everything is kept here; try again when the remote can be reached"
 
 _MOVED = ("fetch first", "non-fast-forward", "stale info", "already exists")
+# What a server says of one ref; a pre-receive hook, an unpacker and a limit of refs speak of all of them.
+_ALONE = ("hook declined", "deletion prohibited", "hidden ref", "funny refname", "failed to update ref", "lock")
 _MOST_WORDS = 300
 # git's last words when whoever it talked through failed: that one has said why.
 _VAGUE = ("could not read from remote repository", "remote end hung up", "early eof", "unexpected disconnect")
@@ -54,6 +56,12 @@ class Answer:
     ref: str
     taken: bool
     reason: str
+
+    @property
+    def alone(self) -> bool:
+        """Whether the ref was judged by itself, and not the whole push."""
+        first = self.reason.partition(";")[0]
+        return "pre-receive" not in first and any(word in first for word in _ALONE)
 
     @property
     def moved(self) -> bool:

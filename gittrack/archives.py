@@ -5,23 +5,22 @@ its own and keeps those of others; together they are a shelf."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from gittrack import capture, packs, store
+from gittrack import capture, packs
 from gittrack.codec import archive, tree
 from gittrack.codec.tree import Entry, Object
+from gittrack.commits import Commit, read_commit
 from gittrack.errors import DataRefused
-from gittrack.git import Git
+from gittrack.git import Git, Ref
+from gittrack.lineage import Lineage
 from gittrack.objects import Objects
-from gittrack.refname import ARCHIVES, LOCAL, Oid, RunId, archive_of, is_clone_id, new_clone_id
-from gittrack.shared import make_folder, share
+from gittrack.refname import ARCHIVES, LOCAL, Oid, RunId, archive_of, is_clone_id, is_oid, run_ref
 
 _MAX_TREE = 16 << 20
-_MAX_COMMIT = 1 << 20
+_FEW = 50  # runs that are looked for one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ def read(objects: Objects, tip: Oid, *, oid_bytes: int) -> Archive:
 
 
 def _read(objects: Objects, tip: Oid, *, oid_bytes: int) -> Archive:
-    commit = store.read_commit(objects, tip)
+    commit = read_commit(objects, tip)
     if archive.clone_of(commit.message) is None:
         raise DataRefused("it is no archive")
     root = {entry.name: entry for entry in _folder(objects, commit.tree, oid_bytes=oid_bytes)}
@@ -79,6 +78,10 @@ def _entries_of(raw: object, oid: Oid, *, oid_bytes: int) -> list[Entry]:
         raise DataRefused(f"tree '{oid}' is malformed") from exc
 
 
+def _blob_of(git: Git, content: bytes) -> Object:
+    return tree.make_object("blob", content, algorithm=git.place.algorithm)
+
+
 def _blob(objects: Objects, oid: Oid, *, limit: int) -> bytes:
     found = objects.read(oid, limit=limit)
     if found is None or found[1] != "blob":
@@ -86,24 +89,71 @@ def _blob(objects: Objects, oid: Oid, *, limit: int) -> bytes:
     return found[2]
 
 
-def entries(objects: Objects, batches: Sequence[Oid], *, oid_bytes: int) -> Iterable[tuple[Oid, dict[RunId, Oid]]]:
-    """Yields for each batch the runs that it lists, and the commit of each; raises DataRefused."""
+def entries(
+    objects: Objects, batches: Sequence[Oid], *, oid_bytes: int, lenient: bool = False
+) -> list[tuple[Oid, dict[RunId, Oid]]]:
+    """Returns for each batch the runs that it lists, and the commit of each; raises DataRefused.
+
+    lenient: leaves out what cannot be read. All at once, for git answers one question after the other."""
+    found: list[tuple[Oid, dict[RunId, Oid]]] = []
     asked = objects.read_many(batches, limit=archive.MAX_BATCH_BYTES)
     for batch, raw in zip(batches, asked, strict=True):
-        if isinstance(raw, DataRefused):
-            raise raw
-        if raw is None or raw[1] != "blob":
-            raise DataRefused(f"blob '{batch}' is missing", hint="see `git fsck`")
-        yield batch, archive.decode_entries(raw[2], oid_bytes=oid_bytes)
+        try:
+            if isinstance(raw, DataRefused):
+                raise raw
+            if raw is None or raw[1] != "blob":
+                raise DataRefused(f"blob '{batch}' is missing", hint="see `git fsck`")
+            listed = archive.decode_entries(raw[2], oid_bytes=oid_bytes)
+        except DataRefused:
+            if not lenient:
+                raise
+            continue
+        found.append((batch, listed))
+    return found
+
+
+def walk(objects: Objects, tip: Oid, *, without: Collection[Oid] = ()) -> Iterator[Commit]:
+    """Yields the commits of an archive, newest first, down to those in `without`; each before all of its parents."""
+    waiting, seen, order = [(tip, False)], set(without), []
+    while waiting:
+        oid, is_done = waiting.pop()
+        if is_done:
+            order.append(read_commit(objects, oid))
+        elif oid not in seen:
+            seen.add(oid)
+            waiting.append((oid, True))
+            waiting += [(parent, False) for parent in _archive_parents(objects, oid) if parent not in seen]
+    yield from reversed(order)
+
+
+def _archive_parents(objects: Objects, oid: Oid) -> list[Oid]:
+    """Returns the parents of an archive's commit that are archives too: they come before the runs."""
+    found: list[Oid] = []
+    for parent in read_commit(objects, oid).parents:
+        try:
+            is_archive = archive.clone_of(read_commit(objects, parent).message) is not None
+        except DataRefused:  # cut off in a shallow clone, or a stranger's
+            break
+        if not is_archive:
+            break
+        found.append(parent)
+    return found
+
+
+def parents(objects: Objects, tip: Oid, *, without: Collection[Oid]) -> set[Oid]:
+    """Returns the commits that an archive keeps, down to its commits in `without`."""
+    return {parent for commit in walk(objects, tip, without=without) for parent in commit.parents}
 
 
 class Shelf:
     """All archives that are known in one place, as one: those of this clone, or those that a remote has."""
 
-    def __init__(self, git: Git, prefix: str = ARCHIVES) -> None:
-        """prefix: `refs/runs/archive/`, or the same in the mirror of a remote."""
+    def __init__(self, git: Git, prefix: str = ARCHIVES, *, tips: Mapping[str, Oid] | None = None) -> None:
+        """prefix: `refs/runs/archive/`, or the same in the mirror of a remote; tips: if the caller knows them."""
         self._git = git
         self._prefix = prefix
+        if tips is not None:
+            self.__dict__["tips"] = dict(tips)
 
     @cached_property
     def tips(self) -> dict[str, Oid]:
@@ -147,7 +197,8 @@ class Shelf:
         if not self.batches:
             return found
         with self._git.objects() as objects:
-            for _, listed in entries(objects, sorted(self.batches), oid_bytes=self._git.place.oid_bytes):
+            size = self._git.place.oid_bytes
+            for _, listed in entries(objects, sorted(self.batches), oid_bytes=size, lenient=True):
                 for run, oid in listed.items():
                     before = found.get(run)
                     found[run] = frozenset((oid,)) if before is None else before | {oid}
@@ -157,18 +208,47 @@ class Shelf:
 
     def of(self, runs: Collection[RunId]) -> dict[RunId, frozenset[Oid]]:
         """Returns the same of some runs."""
-        if not runs or not self.tips:
+        if not runs or not self.batches:
             return {}
-        return {run: self.runs[run] for run in runs if run in self.runs}
+        if len(runs) > _FEW or "runs" in self.__dict__:
+            return {run: self.runs[run] for run in runs if run in self.runs}
+        return self.listed([run for run in runs if run not in self.deleted])
+
+    def listed(self, runs: Collection[RunId]) -> dict[RunId, frozenset[Oid]]:
+        """Returns the commits that a few runs are listed with, though they may be gone."""
+        found: dict[RunId, frozenset[Oid]] = {}
+        wanted = {b"%s " % run.encode(): run for run in runs}
+        size = 2 * self._git.place.oid_bytes
+        with self._git.objects() as objects:
+            for raw in objects.read_many(sorted(self.batches), limit=archive.MAX_BATCH_BYTES):
+                body = raw[2] if isinstance(raw, tuple) else b""
+                for mark, run in wanted.items():
+                    at = body.find(mark)
+                    oid = body[at + len(mark) :][:size].decode("ascii", "replace") if at >= 0 else ""
+                    if is_oid(oid) and (not at or body[at - 1 : at] == b"\n"):
+                        found[run] = found.get(run, frozenset()) | {Oid(oid)}
+        return found
 
 
-def mirrored(git: Git) -> dict[tuple[str, str], Oid]:
-    """Returns the archives that were seen on remotes: (prefix of the mirror, clone) to commit."""
+def find(git: Git, run: RunId) -> tuple[Oid | None, Oid | None]:
+    """Returns the commit that a run's ref names, and the newest commit of the run: that one, or an archived one."""
+    ref = git.resolve(run_ref(run))
+    if ref is not None:
+        return ref, ref
+    listed = Shelf(git).of([run]).get(run)
+    if not listed:
+        return None, None
+    with git.objects() as objects:
+        return None, Lineage(objects).newest(run, listed)
+
+
+def mirrored(refs: Iterable[Ref]) -> dict[tuple[str, str], Oid]:
+    """Returns the archives that were seen on remotes: (prefix of the mirror, clone) to commit; refs: where to look."""
     found: dict[tuple[str, str], Oid] = {}
-    for ref in git.refs(LOCAL):
+    for ref in refs:
         head, slash, _ = ref.name.partition("/runs/")
         clone = archive_of(ref.name, prefix=head + slash)
-        if clone and slash:
+        if clone and slash and head.startswith(LOCAL):
             found[head + slash, clone] = ref.oid
     return found
 
@@ -198,7 +278,7 @@ def extended(
     The runs are taken by commit date: git walks archives that are out of this order for hours."""
     with git.objects() as objects:
         before = read(objects, tip, oid_bytes=git.place.oid_bytes) if tip else Archive(Oid(""))
-        time = store.read_commit(objects, tip).time if tip else 0
+        time = read_commit(objects, tip).time if tip else 0
     gone = before.deleted | frozenset(deleted) | frozenset(purged)
     taken_out = before.purged | frozenset(purged)
     ordered = sorted(runs, key=lambda run: (run[2], run[0]))
@@ -209,7 +289,9 @@ def extended(
         parents = [*([tip] if tip else []), *dict.fromkeys(oid for _, oid, _ in part)]
         time = max([time, *(date for _, _, date in part)])
         listed = {run: oid for run, oid, _ in part}
-        objects_of, tip = _composed(git, clone, parents, batches, listed, gone=(gone, taken_out), time=time)
+        objects_of, tip = composed(
+            git, clone, parents, batches, [listed] if listed else [], gone=(gone, taken_out), time=time, count=len(part)
+        )
         made += objects_of
     return Draft(tuple(made), tip or Oid(""))
 
@@ -218,36 +300,37 @@ def united(git: Git, clone: str, left: Oid, right: Oid) -> Draft:
     """Returns the union of two versions of an archive: a commit with both as parents, the same wherever it is made."""
     with git.objects() as objects:
         sides = [read(objects, oid, oid_bytes=git.place.oid_bytes) for oid in (left, right)]
-        time = max(store.read_commit(objects, oid).time for oid in (left, right))
+        time = max(read_commit(objects, oid).time for oid in (left, right))
     batches = set(sides[0].batches | sides[1].batches)
     deleted, purged = sides[0].deleted | sides[1].deleted, sides[0].purged | sides[1].purged
-    made, tip = _composed(git, clone, sorted((left, right)), batches, {}, gone=(deleted, purged), time=time)
+    made, tip = composed(git, clone, sorted((left, right)), batches, [], gone=(deleted, purged), time=time, count=0)
     return Draft(tuple(made), tip)
 
 
-def _composed(
+def composed(
     git: Git,
     clone: str,
     parents: Sequence[Oid],
     batches: set[Oid],
-    listed: Mapping[RunId, Oid],
+    new: Sequence[Mapping[RunId, Oid]],
     *,
     gone: tuple[Iterable[RunId], Iterable[RunId]],
     time: int,
+    count: int,
 ) -> tuple[list[Object], Oid]:
-    """Returns the objects of one commit of an archive, and its id; adds its batch to `batches`.
+    """Returns the objects of one commit of an archive, and its id; adds its new batches to `batches`.
 
-    gone: the runs that are deleted, and the purged ones among them."""
+    gone: the runs that are deleted, and the purged ones among them; count: how many runs are among the parents."""
     files: dict[str, Object | Entry] = {}
-    if listed:
-        batch = store.blob(git, archive.encode_entries(listed))
+    for listed in new:
+        batch = _blob_of(git, archive.encode_entries(listed))
         batches.add(batch.oid)
         files[archive.batch_path(batch.oid)] = batch
     for oid in batches:
         files.setdefault(archive.batch_path(oid), Entry(tree.FILE, "", oid))
     for name, ids in zip((archive.DELETED, archive.PURGED), gone, strict=True):
         if raw := archive.encode_ids(ids):
-            files[name] = store.blob(git, raw)
+            files[name] = _blob_of(git, raw)
     root, objects = tree.build(files, algorithm=git.place.algorithm)
     body = tree.encode_commit(
         tree=root,
@@ -256,7 +339,7 @@ def _composed(
         committer=capture.IDENTITY,
         author_time=time,
         commit_time=time,
-        message=archive.encode_message(clone, len(listed)),
+        message=archive.encode_message(clone, count),
     )
     made = tree.make_object("commit", body, algorithm=git.place.algorithm)
     return [*objects, made], made.oid
@@ -267,27 +350,3 @@ def write(git: Git, draft: Draft) -> Oid:
     pack = tree.encode_pack(draft.objects, algorithm=git.place.algorithm)
     git.write_pack(pack, keep=packs.keep_text("archive"))
     return draft.tip
-
-
-# Whose --------------------------------------------------------------------------------------------------------------
-
-
-def clone_id(git: Git, *, host: str, random: int) -> str:
-    """Returns the id of this clone, under which it archives; it is drawn when first asked for.
-
-    It is bound to host and path: a copy of a clone is another clone, and two never write one archive."""
-    file = git.place.common_dir / "gittrack" / "clone"
-    bound = {"host": host, "path": str(git.place.common_dir)}
-    try:
-        said = json.loads(file.read_bytes())
-    except (OSError, ValueError):
-        said = None
-    if isinstance(said, dict) and is_clone_id(str(said.get("id"))) and bound.items() <= said.items():
-        return str(said["id"])
-    made = {"id": new_clone_id(random), **bound}
-    make_folder(file.parent)
-    new = file.with_name(f"clone.{os.getpid()}")
-    new.write_text(json.dumps(made), "utf-8")
-    share(new)
-    new.replace(file)
-    return str(made["id"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 
-from gittrack import store
+from gittrack import archives, store
 from gittrack.codec import history as history_codec
 from gittrack.codec import manifest
 from gittrack.draft import summarise
@@ -15,18 +15,39 @@ from gittrack.errors import GittrackError
 from gittrack.git import Git
 from gittrack.model import Metric, fold
 from gittrack.objects import Objects
-from gittrack.refname import RUNS, Oid, RunId, run_of
+from gittrack.refname import RUNS, Oid, RunId, archive_of, run_of
 
 
 def check_all(git: Git) -> Iterator[tuple[str, str]]:
-    """Yields (ref, problem) for every run that is not sound; refs that are no runs are not looked at."""
+    """Yields (ref, problem) for every run and archive that is not sound; other refs are not looked at."""
+    size = git.place.oid_bytes
+    refs = git.refs(RUNS)
     with git.objects() as objects:
-        for ref in git.refs(RUNS):
-            run = run_of(ref.name)
-            if run is not None:
+        own = {run: ref for ref in refs if (run := run_of(ref.name))}
+        for run, ref in own.items():
+            yield from ((ref.name, problem) for problem in check(objects, run, ref.oid, oid_bytes=size))
+        checked: set[tuple[RunId, Oid]] = set()
+        for ref in refs:
+            if archive_of(ref.name):
                 yield from (
-                    (ref.name, problem) for problem in check(objects, run, ref.oid, oid_bytes=git.place.oid_bytes)
+                    (ref.name, problem) for problem in _check_archive(objects, ref.oid, checked, oid_bytes=size)
                 )
+
+
+def _check_archive(objects: Objects, tip: Oid, checked: set[tuple[RunId, Oid]], *, oid_bytes: int) -> Iterator[str]:
+    """Yields what is wrong with an archive, and with the runs in it that are not `checked` yet."""
+    try:
+        found = archives.read(objects, tip, oid_bytes=oid_bytes)
+        kept = archives.parents(objects, tip, without=())
+        for _, listed in archives.entries(objects, sorted(found.batches), oid_bytes=oid_bytes):
+            for run, oid in listed.items():
+                if oid not in kept:
+                    yield f"it lists run {run} at {oid}, which it does not keep"
+                elif (run, oid) not in checked:
+                    checked.add((run, oid))
+                    yield from (f"run {run}: {problem}" for problem in check(objects, run, oid, oid_bytes=oid_bytes))
+    except GittrackError as exc:
+        yield f"{exc.message}{': ' + exc.cause if exc.cause else ''}"
 
 
 def check(objects: Objects, run: RunId, oid: Oid, *, oid_bytes: int) -> Iterator[str]:

@@ -19,14 +19,16 @@ from gittrack.version import VERSION
 
 # Each command is a module of gittrack.commands with a `command` in it, and stands in one group of the help.
 GROUPS: dict[str, tuple[str, ...]] = {
-    "set up": ("doctor", "demo"),
+    "set up": ("init", "doctor", "demo"),
     "record": ("run", "start", "add", "finish"),
     "look": ("status", "ls", "log", "show", "diff", "plot", "watch", "sql"),
-    "curate": ("tag", "edit", "rm"),
+    "curate": ("tag", "edit", "rm", "check"),
     "reproduce": ("checkout",),
     "share": ("fetch", "pull", "push", "import"),
-    "maintain": ("fsck", "verify"),
+    "maintain": ("gc", "archive", "fsck", "verify"),
 }
+# What git calls, not people; in no help.
+HIDDEN = ("hook",)
 
 
 class Commands(click.Group):
@@ -38,7 +40,7 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Loads one command."""
-        if cmd_name not in self.list_commands(ctx):
+        if cmd_name not in (*self.list_commands(ctx), *HIDDEN):
             return None
         module = "import_" if cmd_name == "import" else cmd_name  # a word of Python's is no module's name
         command: click.Command = import_module(f"gittrack.commands.{module}").command
@@ -49,7 +51,7 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Finds the command that is meant, or says which one is near."""
         name = args[0] if args else ""
-        if name and not name.startswith("-") and name not in self.list_commands(ctx):
+        if name and not name.startswith("-") and name not in (*self.list_commands(ctx), *HIDDEN):
             import difflib
 
             near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
@@ -82,6 +84,10 @@ def main() -> None:
     """Runs the command line and exits."""
     gc.disable()  # a command is short, and makes many small values and no cycles
     code = run(sys.argv[1:])
+    if "gittrack.remote" in sys.modules:
+        from gittrack import remote
+
+        remote.forget()
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
     os._exit(code)  # nothing is left to do, and to free every value of a long list takes longer than to exit

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gittrack import leftovers, redact, seal
+from gittrack import autopush, leftovers, redact, seal
 from gittrack.errors import GittrackError
 from gittrack.model import Run
 from gittrack.pins import Pin
@@ -41,6 +41,8 @@ def commit_run(
                     raise
             if run is None and is_first:
                 say(f"run {label} is committed when the other ranks have ended")
+            if run is not None:
+                autopush.note(place, run.id)
             return run
     except Exception as exc:  # noqa: BLE001 - the journal is whole; the next command seals it
         if not leftovers.home_of(folder).exists():

@@ -52,7 +52,7 @@ def run_object(run: Run) -> dict[str, Any]:
         "starred": run.starred,
         "note": run.note,
         "pushed": bool(run.pushed),
-        "archived": False,
+        "archived": run.archived,
         "artifacts": {"count": run.artifact_count, "size": run.artifact_size},
         "points": run.points,
         "commit": run.oid,

@@ -25,6 +25,8 @@ from gittrack.shared import share
 # Internal calls run nobody's hooks, start no daemon and no gc, and wait for locks instead of failing.
 _SETTINGS = (
     "core.hooksPath=/dev/null",
+    "hook.reference-transaction.enabled=false",  # git 2.54 takes hooks from its settings too, and 2.55 has this switch
+    "hook.post-index-change.enabled=false",
     "core.fsmonitor=false",
     "gc.auto=0",
     "maintenance.auto=false",

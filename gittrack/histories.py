@@ -164,9 +164,9 @@ def _at(git: Git, objects: Objects, commit: Oid, metrics: frozenset[str] | None)
             _kept.put_file(commit, blob, name, raw)
             _kept.put_table(commit, metrics, table)
             return table
-    from gittrack import store  # noqa: PLC0415 - a run without points, or a repository without all its objects
+    from gittrack import commits, store  # noqa: PLC0415 - a run without points, or a repository without all its objects
 
-    tree = store.read_commit(objects, commit).tree
+    tree = commits.read_commit(objects, commit).tree
     files = store.read_tree(objects, tree, oid_bytes=git.place.oid_bytes)
     lost = next((name for name in _FILES if name in files), None)
     if lost:

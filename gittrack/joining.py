@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gittrack import journal, ranks, repo, store
+from gittrack import commits, journal, ranks, repo
 from gittrack.draft import draft
 from gittrack.errors import GittrackError
 from gittrack.leftovers import sole
@@ -122,4 +122,4 @@ def _run_of(place: Repo, rank: ranks.Rank) -> ActiveRun | tuple[Repo, Run] | Non
     if tip is None:
         return None
     with place.git.objects() as objects:
-        return place, store.read_commit(objects, tip).run(run)
+        return place, commits.read_commit(objects, tip).run(run)

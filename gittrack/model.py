@@ -175,6 +175,7 @@ class Run:
     more: bool = False
     oid: Oid | None = None
     pushed: tuple[str, ...] = ()
+    archived: bool = False
     redacted: Mapping[str, int] = field(default_factory=dict, compare=False)  # by place; only of a run just sealed
 
     @property

@@ -9,7 +9,7 @@ import contextlib
 import os
 import struct
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from gittrack.errors import GitFailed
@@ -145,6 +145,27 @@ def drop(git: Git, runs: Iterable[RunId]) -> None:
             pack.with_suffix(".keep").unlink()
         if merged:
             git.ask("repack", "-a", "-d", "-q")
+
+
+def leave_out(git: Git, gone: Collection[Oid], *, still: Callable[[], bool]) -> None:
+    """Writes our packs that hold some objects again without them.
+
+    still: asked when the new pack is there, whether the objects are not needed even now; the old ones stay if not."""
+    with _locked(git.place.common_dir / "gittrack" / "packs.lock") as locked:
+        if not locked:
+            return
+        holding = {}
+        for pack in own_packs(git):
+            oids = set(read_index(pack.with_suffix(".idx").read_bytes(), git.place.oid_bytes))
+            if not oids.isdisjoint(gone):
+                holding[pack] = oids
+        rest = {oid for oids in holding.values() for oid in oids}.difference(gone)
+        new = _write_merged(git, sorted(rest))[0] if rest else None
+        if still():
+            for pack in holding:
+                if pack.name != f"pack-{new}.pack":
+                    _remove(pack)
+        sync_name(git.place.common_dir / "objects" / "pack")
 
 
 def _remove(pack: Path) -> None:

@@ -216,10 +216,10 @@ def _caught_up(place: Repo, *, deleted: bool) -> Index:
             seal.recover(place.git, now=time.time(), sign=place.sign)
     book = Index(place.git, deleted=deleted)
     if book.apart:
-        from gittrack.sync import taking  # noqa: PLC0415 - only after a fetch
+        from gittrack.sync import shelving  # noqa: PLC0415 - only after a fetch
 
         with contextlib.suppress(GittrackError, OSError):
-            taking.integrate(place.git)
+            shelving.integrate(place.git)
             book.refresh()
     return book
 

@@ -16,10 +16,13 @@ RUNS = "refs/runs/"
 ARCHIVES = "refs/runs/archive/"
 LOCAL = "refs/gittrack/"
 LIVE = "refs/gittrack/live/"
+BUNDLE = "refs/gittrack/remote-%bundle/runs/"  # while one is taken in; no remote's name becomes this
+TRASH = "refs/gittrack/trash/"  # then the day as a number, and the run
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u
 _RUN_ID = re.compile(r"r[0-9a-hjkmnp-tv-z]{12}")
 _CLONE_ID = re.compile(r"c[0-9a-hjkmnp-tv-z]{12}")
+_COMPONENT = re.compile(r"[A-Za-z0-9_+@=-][A-Za-z0-9_.+@=-]*")  # of a prefix; git allows more, no host needs it
 _OID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 # Six bits of adjective and six of noun read well aloud and collide rarely enough for metadata.
@@ -101,6 +104,19 @@ def run_of(ref: str, *, prefix: str = RUNS) -> RunId | None:
     return RunId(name) if name != ref and is_run_id(name) else None
 
 
+def prefix_fault(text: str) -> str | None:
+    """Returns why `text` cannot be what the refs of runs begin with on a remote, or None.
+
+    By the rules of `git check-ref-format`, and because it must not be where something else is."""
+    if text in ("refs/", "refs/heads/", "refs/tags/", "refs/remotes/", "refs/notes/") or text.startswith(LOCAL):
+        return "where other refs are"
+    parts = text.removesuffix("/").split("/")
+    if not text.startswith("refs/") or not text.endswith("/"):
+        return "which does not begin with 'refs/' and end with '/'"
+    good = all(_COMPONENT.fullmatch(part) and ".." not in part and not part.endswith((".lock", ".")) for part in parts)
+    return None if good else "which git does not take for a ref"
+
+
 def mirror_prefix(remote: str) -> str:
     """Returns the namespace in which the runs last seen on `remote` are kept.
 
@@ -108,5 +124,5 @@ def mirror_prefix(remote: str) -> str:
     it becomes one component, without the user and password of an address."""
     remote = re.sub(r"(?<=://)[^/@\s]*@", "", remote)
     safe = re.sub(r"[^A-Za-z0-9_-]", lambda found: "%" + found.group().encode("utf-8", "replace").hex(), remote)
-    taken = safe in ("live", "") or "%" in safe or safe.startswith("remote-")
+    taken = safe in ("live", "trash", "") or "%" in safe or safe.startswith("remote-")
     return f"{LOCAL}remote-{safe}/runs/" if taken else f"{LOCAL}{safe}/runs/"

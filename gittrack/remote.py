@@ -1,25 +1,23 @@
 """Remotes, through the user's git executable: their credentials, their SSH, their proxies.
 
-Only explicit refs are pushed, never by force; what counts is what the remote answered for each of them. A password is
-asked for on a terminal only, and nobody waits longer than `track.timeout` for a remote that is silent."""
+A password is asked for on a terminal only, and nobody waits longer than `track.timeout` for a remote that is silent.
+Runs may be called otherwise there (`track.refPrefix`); no other module knows."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from gittrack import answers, locks, redact, transfer
-from gittrack.answers import Answer
-from gittrack.errors import NotFound, RemoteError
+from gittrack.errors import GittrackError, NotFound, RemoteError, UsageError
 from gittrack.git import Git
-from gittrack.refname import RUNS, Oid, mirror_prefix
+from gittrack.refname import RUNS, Oid, mirror_prefix, prefix_fault
 from gittrack.settings import Settings, read_settings
 from gittrack.transfer import Progress
 
-REFS_PER_PUSH = 200
 _SETTINGS = (
     "push.followTags=false",
     "push.recurseSubmodules=no",
@@ -27,9 +25,7 @@ _SETTINGS = (
     "fetch.writeCommitGraph=false",
     "core.fsync=all",
 )
-_IN_THE_WAY = re.compile(
-    rb"cannot lock ref '[^']*': '[^']*' exists|cannot process '[^']*' and '[^']*' at the same time"
-)
+_keepers: dict[str, Git] = {}  # the socket of who keeps a password, and the git that can end them
 
 
 def names(settings: Settings) -> list[str]:
@@ -82,25 +78,57 @@ def label(remote: str) -> str:
     return redact.address(remote) if is_address(remote) else remote
 
 
-def fetch_runs(git: Git, remote: str, *, progress: Progress | None = None) -> None:
+def prefix(settings: Settings, remote: str) -> str:
+    """Returns what the refs of runs begin with on a remote; here they are always `refs/runs/`.
+
+    Raises UsageError if the setting is no place for them."""
+    own = f"remote.{remote}.trackRefPrefix"
+    said = settings.git(own)
+    found = said or settings.get("refPrefix")
+    if fault := prefix_fault(found):
+        key = own if said else "track.refPrefix"
+        raise UsageError(f"{key} is '{found}', {fault}", hint="set it to 'refs/runs/', or to 'refs/heads/runs/'")
+    return found
+
+
+def fetch_runs(git: Git, remote: str, *, without: Sequence[str] = (), progress: Progress | None = None) -> None:
     """Brings every run of the remote into our mirror of it, and takes out what is gone there; raises RemoteError.
 
-    The mirror follows the remote; what is only here is never touched, whatever `fetch.prune` says."""
-    fetch(git, remote, [f"+{RUNS}*:{mirror_prefix(remote)}*"], prune=True, progress=progress)
+    The mirror follows the remote; what is only here is never touched, whatever `fetch.prune` says. `without` are refs
+    that are not wanted. Where there is no git, what is gone there stays."""
+    specs = [f"+{RUNS}*:{mirror_prefix(remote)}*", *(f"^{ref}" for ref in without if git.has_executable)]
+    fetch(git, remote, specs, prune=git.has_executable, progress=progress)
 
 
 def fetch(
     git: Git, remote: str, refspecs: Sequence[str], *, prune: bool = False, progress: Progress | None = None
 ) -> None:
-    """Fetches exactly these refspecs; raises RemoteError.
+    """Fetches exactly these refspecs, whose left sides are called as runs are here; raises RemoteError.
 
-    prune: refs here that a refspec with a star would have made, and that are gone there, go too. All of it happens or
-    nothing: after a cut, a run would be gone here and the archive that it went into not yet come."""
+    prune: what the remote has no more is removed from the right sides."""
+    known = read_settings(git)
+    there = prefix(known, remote)
+    done = bring(git, remote, [_there(spec, there) for spec in refspecs], known=known, prune=prune, progress=progress)
+    if done and done.returncode:
+        raise failed("fetch from", remote, done)
+
+
+def bring(
+    git: Git,
+    remote: str,
+    refspecs: Sequence[str],
+    *,
+    known: Settings,
+    prune: bool = False,
+    progress: Progress | None = None,
+) -> transfer.Done | None:
+    """Fetches refspecs as they stand, from a remote or a bundle; returns how git ended, None if there is no git."""
     if not git.has_executable:
-        _fetch_without_git(git, remote, refspecs, prune=prune)
-        return
+        _fetch_without_git(git, remote, refspecs, known)
+        return None
     args = (
         "--no-tags",
+        # All or nothing: after a cut a run would be gone, and the archive that it went into not yet here.
         *(("--prune", "--no-prune-tags", "--atomic") if prune else ("--no-prune",)),
         "--no-write-fetch-head",
         "--no-auto-maintenance",
@@ -109,64 +137,88 @@ def fetch(
         "--progress" if transfer.needs_progress(progress) else "--quiet",
     )
     command = ("fetch", *args, "--end-of-options", remote, *refspecs)
-    done = _run(git, *command, settings=_SETTINGS, progress=progress)
+    done = run(git, *command, known=known, progress=progress)
     if b".lock'" in done.stderr and locks.remove_abandoned(git.place.common_dir, [mirror_prefix(remote)]):
-        done = _run(git, *command, settings=_SETTINGS, progress=progress)
-    if prune and _IN_THE_WAY.search(done.stderr):  # a ref that goes has the name of a folder that comes
-        command = tuple(word for word in command if word != "--atomic")
-        done = _run(git, *command, settings=_SETTINGS, progress=progress)
-    if done.returncode:
-        raise _failed("fetch from", remote, done)
+        done = run(git, *command, known=known, progress=progress)
+    return done
 
 
-def push(git: Git, remote: str, refs: Iterable[tuple[Oid, str]], *, progress: Progress | None = None) -> list[Answer]:
-    """Pushes commits to refs, never by force, and returns the remote's answer for each; raises RemoteError.
+def listed(git: Git, remote: str, *, progress: Progress | None = None) -> dict[str, Oid]:
+    """Returns the refs of runs and archives that a remote has now, by their names here; raises RemoteError.
 
-    RemoteError means that nothing is known of any of them, so whoever has many pushes REFS_PER_PUSH at a time."""
-    pending = list(refs)
+    git asks for all refs here, so this is for the few who need to know what is there without fetching it."""
     if not git.has_executable:
-        return _push_without_git(git, remote, pending)
-    settings = _SETTINGS if is_address(remote) else (*_SETTINGS, f"remote.{remote}.mirror=false")
-    args = ["--porcelain"] + ["--progress"] * transfer.needs_progress(progress)
-    specs = [f"{oid}:{ref}" for oid, ref in pending]
-    done = _run(git, "push", *args, "--end-of-options", remote, *specs, settings=settings, progress=progress)
-    answered = answers.read(done.stdout)
-    if not all(ref in answered for _, ref in pending):
-        raise _failed("push to", remote, done)
-    said = answers.remote_words(done.stderr)
-    found = [answered[ref] for _, ref in pending]
-    return [a if a.taken or not said else Answer(a.ref, taken=False, reason=f"{a.reason}; {said}") for a in found]
+        raise RemoteError(f"cannot list what '{label(remote)}' has without git", hint="install git 2.36 or newer")
+    known = read_settings(git)
+    there = prefix(known, remote)
+    done = run(git, "ls-remote", "--refs", "--end-of-options", remote, there + "*", known=known, progress=progress)
+    if done.returncode:
+        raise failed("list the runs of", remote, done)
+    pairs = (line.partition("\t")[::2] for line in done.stdout.decode("utf-8", "replace").splitlines())
+    return {RUNS + ref.removeprefix(there): Oid(oid) for oid, ref in pairs if ref.startswith(there)}
 
 
-def _fetch_without_git(git: Git, remote: str, refspecs: Sequence[str], *, prune: bool) -> None:
+def _there(spec: str, prefix: str) -> str:
+    """Returns a refspec with its left side as the remote calls it."""
+    mark = spec[0] if spec[0] in "+^" else ""
+    source = spec.removeprefix(mark)
+    return mark + prefix + source.removeprefix(RUNS) if source.startswith(RUNS) else spec
+
+
+def _fetch_without_git(git: Git, remote: str, refspecs: Sequence[str], known: Settings) -> None:
     from gittrack.libgit import sharing  # noqa: PLC0415 - dulwich, and only where there is no git
 
-    silence = read_settings(git).seconds("timeout")
-    sharing.fetch(git, remote, refspecs, prune=prune, terminal=_has_terminal(), silence=silence)
+    sharing.fetch(git, remote, refspecs, terminal=has_terminal(), silence=known.seconds("timeout"))
 
 
-def _push_without_git(git: Git, remote: str, refs: Iterable[tuple[Oid, str]]) -> list[Answer]:
-    from gittrack.libgit import sharing  # noqa: PLC0415 - as above
-
-    silence = read_settings(git).seconds("timeout")
-    reasons = sharing.push(git, remote, refs, terminal=_has_terminal(), silence=silence)
-    return [Answer(ref, taken=not reason, reason=reason) for ref, reason in reasons.items()]
-
-
-def _run(git: Git, *args: str, settings: Sequence[str], progress: Progress | None) -> transfer.Done:
-    known = read_settings(git)
-    terminal = _has_terminal()
+def run(
+    git: Git,
+    *args: str,
+    known: Settings,
+    settings: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> transfer.Done:
+    """Runs a git command that talks to a remote: watched, asking only where somebody can answer."""
+    terminal = has_terminal()
+    once = _asked_once(git, known) if terminal else ()
     return transfer.run(
         git,
-        git.command(*args, settings=settings),
-        env=_environment(git.environ, known, terminal=terminal),
+        git.command(*args, settings=(*_SETTINGS, *once, *settings)),
+        env={**_environment(git.environ, known, terminal=terminal), **(env or {})},
         silence=known.seconds("timeout"),
         terminal=terminal,
         progress=progress,
     )
 
 
-def _failed(what: str, remote: str, done: transfer.Done) -> RemoteError:
+def _asked_once(git: Git, known: Settings) -> tuple[str, ...]:
+    """Returns the setting with which git asks for a password once, although a push talks to the remote twice.
+
+    git's own `credential-cache` keeps it until `forget` is called, and only where the user has no helper."""
+    if any(key.startswith("credential.") and key.endswith("helper") for key in known.values):
+        return ()
+    if not _keepers:
+        import tempfile  # noqa: PLC0415 - only where a person is asked
+
+        _keepers[os.path.join(tempfile.mkdtemp(prefix="gittrack-"), "socket")] = git
+    return tuple(f"credential.helper=cache --timeout=600 --socket={shlex.quote(path)}" for path in _keepers)
+
+
+def forget() -> None:
+    """Ends the process that keeps the password that this one had asked for, if it had."""
+    while _keepers:
+        import shutil  # noqa: PLC0415 - only where a person was asked
+
+        path, git = _keepers.popitem()
+        with contextlib.suppress(OSError, GittrackError):
+            if os.path.exists(path):
+                git.run("credential-cache", f"--socket={path}", "exit")
+        shutil.rmtree(os.path.dirname(path), ignore_errors=True)
+
+
+def failed(what: str, remote: str, done: transfer.Done) -> RemoteError:
+    """Returns the error for a transfer that failed."""
     cause, hint = answers.cause_and_hint(done.stderr)
     if done.given_up:
         cause, hint = done.given_up, "everything is kept here; try again later, or set track.timeout for a slow remote"
@@ -196,7 +248,7 @@ def _program(command: str) -> str:
     return os.path.basename(words[0]).removesuffix(".exe").lower() if words else ""
 
 
-def _has_terminal() -> bool:
+def has_terminal() -> bool:
     """Tells whether a person can be asked: there is a terminal, and it is ours to read from."""
     try:
         return sys.stdin is not None and sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 from gittrack.git import GIT, Git, GitMissing, Place, discover, no_git
 from gittrack.refname import RunId, new_run_id, new_run_name
-from gittrack.settings import Settings, environment, identity, read_settings, signature
+from gittrack.settings import Settings, environment, identity, read_settings
 
 if TYPE_CHECKING:
     from gittrack.libgit.door import LibGit
 
 _places: dict[tuple[object, ...], tuple[type[Git], Place]] = {}
-_settings: dict[tuple[object, ...], Settings] = {}
 
 
 @dataclass(frozen=True)
@@ -30,12 +29,8 @@ class Repo:
 
     @cached_property
     def settings(self) -> Settings:
-        """Git config and environment; read again only when one of the usual files changed."""
-        key = (self.git.place.git_dir, signature(self.git))
-        if key not in _settings:
-            _settings.clear()
-            _settings[key] = read_settings(self.git)
-        return _settings[key]
+        """Git config and environment."""
+        return read_settings(self.git)
 
     @cached_property
     def author(self) -> str:

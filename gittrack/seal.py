@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import capture, journal, pins, sidefiles, store, values
+from gittrack import archives, capture, commits, journal, pins, sidefiles, store, values
 from gittrack.codec import event as event_codec
 from gittrack.codec import history as history_codec
 from gittrack.codec import manifest, tree, yaml12
@@ -45,11 +45,11 @@ def seal(git: Git, folder: Path, *, own: str, sign: bool = False) -> Run | None:
 
 def sealed_already(git: Git, run: RunId) -> Run | None:
     """Returns a run as it stands in git, or None if it does not."""
-    tip = git.resolve(run_ref(run))
+    tip = archives.find(git, run)[1]
     if tip is None:
         return None
     with git.objects() as objects:
-        return store.read_commit(objects, tip).run(run)
+        return commits.read_commit(objects, tip).run(run)
 
 
 def seal_held(git: Git, folder: Path, *, sign: bool = False) -> Run:
@@ -61,28 +61,28 @@ def seal_held(git: Git, folder: Path, *, sign: bool = False) -> Run:
     for item in live.journals.values():
         item.points = Points()  # they are in the draft's table now
     for _ in range(20):
-        earlier = _earlier(git, run, expected=live.header.get("tip"))
+        ref, earlier = _earlier(git, run, expected=live.header.get("tip"))
         if earlier is not None and earlier.seal == name:
             git.sync_refs([run_ref(run)])  # whoever wrote it may have died before he did
             discard(git.place.common_dir, live, seal=name)
             return earlier
         with contextlib.suppress(RefMoved):
-            sealed = _write(git, live, made, name, earlier.oid if earlier else None, sign=sign)
+            sealed = _write(git, live, made, name, (ref, earlier.oid if earlier else None), sign=sign)
             discard(git.place.common_dir, live, seal=name)
             return sealed
     raise RefMoved(f"cannot seal run '{run}'", cause="other processes keep changing it", hint="try again")
 
 
-def _earlier(git: Git, run: RunId, *, expected: str | None) -> Run | None:
-    """Returns the run as it stands in git already, if it does."""
+def _earlier(git: Git, run: RunId, *, expected: str | None) -> tuple[Oid | None, Run | None]:
+    """Returns the run as it stands in git already, if it does, behind the commit of its ref, if it has one."""
     loose = git.place.common_dir / run_ref(run)
     if expected is None and not loose.exists() and not _maybe_packed(git, run):
-        return None
-    tip = git.resolve(run_ref(run))
+        return None, None
+    ref, tip = archives.find(git, run)
     if tip is None:
-        return None
+        return None, None
     with git.objects() as objects:
-        return store.read_commit(objects, tip).run(run)
+        return ref, commits.read_commit(objects, tip).run(run)
 
 
 def _maybe_packed(git: Git, run: RunId) -> bool:
@@ -93,8 +93,11 @@ def _maybe_packed(git: Git, run: RunId) -> bool:
         return True if (git.place.common_dir / "reftable").exists() else False  # noqa: SIM210 - reads as what it says
 
 
-def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None, *, sign: bool) -> Run:
-    header = live.header
+def _write(
+    git: Git, live: journal.Live, made: Draft, name: str, at: tuple[Oid | None, Oid | None], *, sign: bool
+) -> Run:
+    """Writes what was sealed; at: the commit of the run's ref, and the run's newest, which may be archived."""
+    header, (ref, tip) = live.header, at
     run = RunId(header["id"])
     files: dict[str, Object | Entry] = {}
     parents, parent_time = _first_parents(header)
@@ -138,7 +141,7 @@ def _write(git: Git, live: journal.Live, made: Draft, name: str, tip: Oid | None
         files,
         parents=parents,
         parent_time=parent_time,
-        old=tip,
+        old=ref,
         author=header.get("author", capture.IDENTITY),
         time=store.seconds(described.ended) or made.last_time,
         sign=sign,

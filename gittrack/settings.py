@@ -17,6 +17,14 @@ from gittrack.git import Git
 # Every setting there is: name, default, meaning. docs/reference/configuration.md is checked against this table.
 KEYS: dict[str, tuple[str, str]] = {
     "remote": ("", "the remote that runs are pushed to; by default the branch's push remote, then `origin`"),
+    "refPrefix": (
+        "refs/runs/",
+        "what the refs of runs begin with on remotes; `refs/heads/runs/` where only branches go",
+    ),
+    "refsPerPush": ("200", "how many refs go with one push; a remote that takes fewer gets fewer"),
+    "autoPush": ("false", "whether a run is pushed when it has ended, in the background: `true` or `false`"),
+    "autoPushDelay": ("10", "seconds that it waits for other runs to end, so that they go together"),
+    "maxRefs": ("1000", "how many runs have a ref of their own before `push` and `gc` archive the older half"),
     "dirty": ("snapshot", "what a dirty work tree means: `snapshot` it, `warn` and record the commit, or `refuse`"),
     "code": ("parent", "`parent`: the code is a parent of the run; `none`: only its id and a patch are kept"),
     "publishSnapshots": ("ask", "whether `push` may publish uncommitted files: `ask`, `true` or `false`"),
@@ -34,6 +42,14 @@ KEYS: dict[str, tuple[str, str]] = {
     "redact": ("true", "whether secrets are replaced by `***` before they are recorded: `true` or `false`"),
     "columns": ("", "the columns of `ls`, as `--columns` has them; by default those that tell runs apart"),
     "sort": ("-created", "what `ls` sorts by, as `--sort` has it"),
+    "gate": (
+        "off",
+        "whether a push of code is held to `gittrack.yaml`: `off`, `warn`, or `block` what does not meet it",
+    ),
+    "pushPolicy": (
+        "warn",
+        "what it means that the runs of pushed code could not be pushed: `warn`, or `require` them and stop the code",
+    ),
     "snapshotLimit": ("10M", "the largest untracked file that goes into a snapshot"),
     "snapshotInclude": ("", "ignored files that go into a snapshot all the same: patterns as git's pathspecs"),
 }
@@ -75,6 +91,15 @@ class Settings:
         if not found:
             raise UsageError(f"track.{key} is '{self.get(key)}', which is no size", hint="write it as in '10M'")
         return int(found[1]) * _UNITS[found[2].lower()]
+
+    def count(self, key: str) -> int:
+        """Returns a setting that is a whole number, 1 or more; raises UsageError."""
+        text = self.get(key)
+        if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+            raise UsageError(
+                f"track.{key} is '{text}', which is no number above 0", hint=f"write it as in '{KEYS[key][0]}'"
+            )
+        return int(text)
 
     def seconds(self, key: str) -> float:
         """Returns a setting that is a number of seconds, 0 or more; raises UsageError."""

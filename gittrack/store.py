@@ -6,18 +6,18 @@ moves the ref from exactly where it was. So a run is there whole or not at all, 
 from __future__ import annotations
 
 import contextlib
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from gittrack import capture, packs
+from gittrack import archives, packs
 from gittrack.codec import event as event_codec
 from gittrack.codec import history as history_codec
 from gittrack.codec import manifest, record, tree
 from gittrack.codec.tree import Entry, Object
+from gittrack.commits import Commit, read_commit
 from gittrack.errors import DataRefused, GitFailed, GittrackError, NotFound
 from gittrack.git import Git, RefMoved, Update, pause
 from gittrack.model import Artifact, Edit, Event, History, Metric, Run, State, fold
@@ -25,11 +25,9 @@ from gittrack.objects import Objects
 from gittrack.refname import LIVE, Oid, RunId, run_ref
 from gittrack.signing import signed
 
-MAX_COMMIT = record.MAX_BYTES + 64 * 1024
 MAX_TREE_BYTES = 16 * 1024 * 1024
 MAX_YAML = 4 * 1024 * 1024
 MAX_EVENTS = 256 * 1024 * 1024
-_HEADER_DATE = re.compile(rb"^committer .*> ([0-9]+) [-+][0-9]{4}$", re.MULTILINE)
 _ATTEMPTS = 100
 
 
@@ -53,36 +51,6 @@ def command_text(argv: Sequence[str]) -> str:
 
 
 # Reading ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """A commit of a run."""
-
-    oid: Oid
-    tree: Oid
-    parents: tuple[Oid, ...]
-    time: int
-    message: bytes
-
-    def run(self, run: RunId) -> Run:
-        """Returns the run as this commit records it; raises DataRefused."""
-        return record.decode_message(self.message, run=run, oid=self.oid)
-
-
-def read_commit(objects: Objects, oid: str) -> Commit:
-    """Returns a commit; raises DataRefused if it is none."""
-    found = objects.read(oid, limit=MAX_COMMIT)
-    if found is None or found[1] != "commit":
-        raise DataRefused(f"'{oid}' is no commit, or is missing", hint="see `git fsck`")
-    head, _, message = found[2].partition(b"\n\n")
-    date = _HEADER_DATE.search(head)
-    lines = head.split(b"\n")
-    trees = [line[5:].decode("ascii", "replace") for line in lines if line.startswith(b"tree ")]
-    if len(trees) != 1 or date is None:
-        raise DataRefused(f"commit '{oid}' is malformed")
-    parents = tuple(Oid(line[7:].decode("ascii", "replace")) for line in lines if line.startswith(b"parent "))
-    return Commit(found[0], Oid(trees[0]), parents, int(date[1]), message)
 
 
 def read_tree(objects: Objects, oid: Oid, *, oid_bytes: int) -> dict[str, Entry]:
@@ -223,6 +191,31 @@ def with_state(run: Run, state: State) -> Run:
     )
 
 
+def composed(
+    git: Git,
+    run: Run,
+    files: Mapping[str, Object | Entry],
+    *,
+    parents: Sequence[Oid],
+    parent_time: int,
+    author: str,
+    time: float,
+    join: bool = False,
+) -> tuple[list[Object], bytes]:
+    """Returns the new objects of the next commit of a run, and the commit's body; arguments as those of `commit`."""
+    root, objects = tree.build(files, algorithm=git.place.algorithm)
+    body = tree.encode_commit(
+        tree=root,
+        parents=parents,
+        author=author,
+        committer=author,
+        author_time=parent_time if join else int(time),
+        commit_time=max(int(time), parent_time) if not join else parent_time,
+        message=record.encode_message(run, join=join),
+    )
+    return objects, body
+
+
 def commit(
     git: Git,
     run: Run,
@@ -233,7 +226,6 @@ def commit(
     old: Oid | None,
     author: str,
     time: float,
-    join: bool = False,
     sign: bool = False,
     pinned: bool = False,
 ) -> Oid:
@@ -241,16 +233,7 @@ def commit(
 
     time: Unix seconds of the event; parent_time: the greatest commit date among the parents."""
     algorithm = git.place.algorithm
-    root, objects = tree.build(files, algorithm=algorithm)
-    body = tree.encode_commit(
-        tree=root,
-        parents=parents,
-        author=author,
-        committer=author,
-        author_time=parent_time if join else int(time),
-        commit_time=max(int(time), parent_time) if not join else parent_time,
-        message=record.encode_message(run, join=join),
-    )
+    objects, body = composed(git, run, files, parents=parents, parent_time=parent_time, author=author, time=time)
     if sign:  # git signs a commit only once its tree is there
         git.write_pack(tree.encode_pack(objects, algorithm=algorithm), keep=packs.keep_text(run.id))
         body, objects = signed(git, body), []
@@ -266,10 +249,15 @@ def commit(
         if not unpin:
             raise
         git.update_refs([update])  # what stands in the way may be the lock of packed-refs, which only a deletion needs
-    with contextlib.suppress(GittrackError, OSError):  # the run is safe; the next one tries again
+    tidy(git)
+    return made.oid
+
+
+def tidy(git: Git) -> None:
+    """Merges our packs and has refs packed where they became many; what fails is tried again the next time."""
+    with contextlib.suppress(GittrackError, OSError):
         if packs.merge(git):
             packs.tidy_refs(git)
-    return made.oid
 
 
 def edit(git: Git, run: RunId, changes: Mapping[str, Any], *, author: str, now: float, random: int, sign: bool) -> Run:
@@ -277,7 +265,9 @@ def edit(git: Git, run: RunId, changes: Mapping[str, Any], *, author: str, now: 
 
     `untag` may be a list of tags: the edits that it takes back are looked up here."""
     for attempt in range(_ATTEMPTS):
-        tip = current_tip(git, run)
+        ref, tip = archives.find(git, run)
+        if tip is None:
+            raise _missing(run)
         with git.objects() as objects:
             detail = read_detail(objects, run, tip, oid_bytes=git.place.oid_bytes)
         made = make_edit(detail.base, detail.edits, changes, author=author, now=now, random=random)
@@ -291,7 +281,7 @@ def edit(git: Git, run: RunId, changes: Mapping[str, Any], *, author: str, now: 
                 files,
                 parents=[tip],
                 parent_time=detail.commit.time,
-                old=tip,
+                old=ref,
                 author=author,
                 time=now,
                 sign=sign,
@@ -317,48 +307,12 @@ def make_edit(
 
 
 def current_tip(git: Git, run: RunId) -> Oid:
-    """Returns the newest commit of a run; raises NotFound."""
-    tip = git.resolve(run_ref(run))
+    """Returns the newest commit of a run, archived or not; raises NotFound."""
+    tip = archives.find(git, run)[1]
     if tip is None:
-        raise NotFound(f"run '{run}' is not in this repository", hint="see `git track ls`")
+        raise _missing(run)
     return tip
 
 
-def join(git: Git, run: RunId, left: Oid, right: Oid, *, old: Oid | None) -> Oid:
-    """Writes the join of two tips of a run (docs/format.md, chapter 9) and moves its ref from `old`."""
-    sides = first, second = _sides(git, run, left, right)
-    edits = {f"edits/{made.file}": entry for side in sides for made, entry in _edit_entries(side)}
-    files = {path: entry for path, entry in second.files.items() if not path.startswith("edits/")} | edits
-    everything = {made.file: made for side in (first, second) for made in side.edits}
-    after = with_state(second.run, fold(second.base, everything.values()))
-    return commit(
-        git,
-        after,
-        files,
-        parents=sorted((left, right)),
-        parent_time=max(side.commit.time for side in sides),
-        old=old,
-        author=capture.IDENTITY,
-        time=0,
-        join=True,
-    )
-
-
-def _sides(git: Git, run: RunId, left: Oid, right: Oid) -> tuple[Detail, Detail]:
-    """Returns two versions of a run: the one whose recording a join shows is the second."""
-    with git.objects() as objects:
-        sides = [read_detail(objects, run, oid, oid_bytes=git.place.oid_bytes) for oid in (left, right)]
-    first, second = sorted(sides, key=lambda side: (side.facts.get("ended") or "", side.commit.oid))
-    return first, second
-
-
-def recorded_twice(git: Git, run: RunId, left: Oid, right: Oid) -> Oid | None:
-    """Returns the version of a run that a join does not show, if both were gone on with since they parted."""
-    first, second = _sides(git, run, left, right)
-    times = [[str(time) for time in side.facts.get("resumed") or []] for side in (first, second)]
-    common = min(map(len, times))
-    return first.commit.oid if times[0][:common] != times[1][:common] else None
-
-
-def _edit_entries(side: Detail) -> list[tuple[Edit, Entry]]:
-    return [(made, side.files[f"edits/{made.file}"]) for made in side.edits]
+def _missing(run: RunId) -> NotFound:
+    return NotFound(f"run '{run}' is not in this repository", hint="see `git track ls`")

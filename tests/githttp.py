@@ -37,6 +37,7 @@ class GitHttpServer:
     root: Path
     address: str
     requests: list[Request] = field(default_factory=list)
+    sent: int = 0  # bytes of all answers, without their headers
 
     @classmethod
     @contextmanager
@@ -124,6 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+        served.sent += len(content)
 
     def _cgi_environment(self, root: Path, length: int) -> dict[str, str]:
         parts = urlsplit(self.path)

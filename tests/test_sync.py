@@ -11,11 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gittrack import repo, store
+from gittrack.codec import tree
+from gittrack.git import Git
 from gittrack.index.listing import Index
 from gittrack.model import Run
 from gittrack.refname import Oid, RunId, mirror_prefix, run_ref
 from gittrack.repo import Repo
-from gittrack.sync import pulling, pushing, taking
+from gittrack.sync import joins, pulling, pushing, shelving, taking
 from tests.gitcmd import GitRepo
 from tests.runs import record
 
@@ -86,9 +88,9 @@ def test_a_descendant_is_a_fast_forward_and_an_ancestor_is_kept(clones: list[Clo
     newer = ada.tag(run, "a")
     bring(ada, bob, run, "usb")
 
-    assert taking.decide(bob.place.git, base, newer) == "forward"
-    assert taking.decide(bob.place.git, newer, base) == "keep"
-    assert taking.integrate(bob.place.git) == taking.Integrated(forwarded=(run,))
+    assert taking.decide(bob.place.git, run, base, newer) == "forward"
+    assert taking.decide(bob.place.git, run, newer, base) == "keep"
+    assert shelving.integrate(bob.place.git) == taking.Integrated(forwarded=(run,))
     assert bob.tip(run) == newer
 
 
@@ -99,8 +101,8 @@ def test_a_join_is_the_same_commit_wherever_it_is_made(clones: list[Clone], run:
     bring(ada, bob, run, "usb")
     bring(bob, ada, run, "usb")
 
-    assert taking.integrate(ada.place.git).joined == (run,)
-    assert taking.integrate(bob.place.git).joined == (run,)
+    assert shelving.integrate(ada.place.git).joined == (run,)
+    assert shelving.integrate(bob.place.git).joined == (run,)
 
     assert ada.tip(run) == bob.tip(run)
     raw = ada.home.git("cat-file", "commit", run_ref(run))
@@ -118,8 +120,8 @@ def test_two_joins_of_the_same_edits_need_no_third(clones: list[Clone], run: Run
     assert left != right
     assert git.resolve(left + "^{tree}") != left
     smaller, greater = sorted((left, right))
-    assert taking.decide(git, smaller, greater) == "keep"
-    assert taking.decide(git, greater, smaller) == "forward"
+    assert taking.decide(git, run, smaller, greater) == "keep"
+    assert taking.decide(git, run, greater, smaller) == "forward"
     trees = {clones[0].home.git("rev-parse", f"{tip}^{{tree}}") for tip in (left, right)}
     assert len(trees) == 1, "any order of joins ends in the same tree"
 
@@ -131,11 +133,16 @@ def joins_in_two_orders(clones: list[Clone], run: RunId) -> tuple[Oid, Oid]:
     bring(bob, ada, run, "bob")
     bring(eve, ada, run, "eve")
     git = ada.place.git
-    ab = store.join(git, run, a, b, old=a)
-    left = store.join(git, run, ab, c, old=ab)
-    bc = store.join(git, run, b, c, old=left)
-    right = store.join(git, run, a, bc, old=bc)
-    return left, right
+    ab = join(git, run, a, b)
+    return join(git, run, ab, c), join(git, run, a, join(git, run, b, c))
+
+
+def join(git: Git, run: RunId, left: Oid, right: Oid) -> Oid:
+    """Writes the join of two versions of a run, to which nothing points yet."""
+    with git.objects() as objects:
+        joined = joins.join(git, *(taking.examine(objects, run, oid, oid_bytes=20) for oid in (left, right)))
+    git.write_pack(tree.encode_pack(joined.objects, algorithm="sha1"), keep="gittrack test")
+    return joined.tip
 
 
 def test_a_push_joins_what_the_remote_could_not_fast_forward(
@@ -185,7 +192,7 @@ def test_what_is_outside_edits_comes_from_the_later_seal(clones: list[Clone], ru
         clone.tag(run, ended)
     bring(bob, ada, run, "usb")
 
-    assert taking.integrate(ada.place.git).joined == (run,)
+    assert shelving.integrate(ada.place.git).joined == (run,)
 
     assert "2031-01-01" in ada.home.git("show", f"{run_ref(run)}:run.yaml")
     assert ada.run().tags == ("2030", "2031")
@@ -209,7 +216,7 @@ def test_a_push_that_loses_a_race_fetches_joins_and_pushes_again(
 def test_more_refs_than_fit_in_one_push_all_arrive(
     repo: GitRepo, bare_remote: GitRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gittrack.remote.REFS_PER_PUSH", 2)
+    monkeypatch.setenv("GITTRACK_REFS_PER_PUSH", "2")
     ids = record(repo, *({} for _ in range(5)))
 
     pushed = Clone.of(repo).push()
@@ -290,4 +297,4 @@ def take_step(clone: Clone, what: str, run: RunId, *, number: int, neighbour: Cl
         clone.push()
     elif what == "carry":  # a USB stick between two of them
         bring(clone, neighbour, run, "usb")
-        taking.integrate(neighbour.place.git)
+        shelving.integrate(neighbour.place.git)

@@ -147,20 +147,32 @@ def _escape(found: re.Match[str]) -> str:
 
 def decode(raw: bytes, *, name: str) -> dict[str, Any]:
     """Returns the mapping in `raw`; raises DataRefused, which names the file `name`, for anything else."""
+    return _decode(raw, name, _Reader)[0]
+
+
+def decode_with_lines(raw: bytes, *, name: str) -> tuple[dict[str, Any], Mapping[tuple[str, ...], int]]:
+    """Returns what `decode` does, and for the path of keys to each value the line, from 1, that its key stands in.
+
+    For files that people write: a complaint can then say where. Keys within lists have no line."""
+    return _decode(raw, name, _LineReader)
+
+
+def _decode(raw: bytes, name: str, kind: type[_Reader]) -> tuple[dict[str, Any], Mapping[tuple[str, ...], int]]:
     if len(raw) > MAX_BYTES:
         raise _refused(name, f"larger than {MAX_BYTES} bytes")
     import yaml  # noqa: PLC0415 - 21 ms, and recording never reads YAML
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(raw)
+    reader = kind(loader, yaml, name)
     try:
-        value = _Reader(loader, yaml, name).document()
+        value = reader.document()
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as exc:
         raise _refused(name, " ".join(str(exc).split())[:200]) from exc
     finally:
         loader.dispose()
     if not isinstance(value, dict):
         raise _refused(name, "not a mapping")
-    return value
+    return value, reader.lines
 
 
 def _refused(name: str, cause: str) -> DataRefused:
@@ -175,6 +187,7 @@ class _Reader:
         self.yaml = yaml
         self.name = name
         self.nodes = 0
+        self.lines: dict[tuple[str, ...], int] = {}
 
     def document(self) -> Any:
         yaml = self.yaml
@@ -218,8 +231,26 @@ class _Reader:
                 raise _refused(self.name, "merge keys are not allowed")
             if key in found:
                 raise _refused(self.name, f"key '{key[:80]}' twice")
-            found[key] = self.node(self.next(), depth + 1)
+            found[key] = self.value(event, depth + 1)
         return found
+
+    def value(self, key: Any, depth: int) -> Any:  # noqa: ARG002 - whoever keeps lines looks at the key
+        return self.node(self.next(), depth)
+
+
+class _LineReader(_Reader):
+    """Keeps the line of each key that is not within a list."""
+
+    path: tuple[str, ...] = ()
+
+    def value(self, key: Any, depth: int) -> Any:
+        outer = self.path
+        self.path = (*outer, key.value)
+        self.lines.setdefault(self.path, key.start_mark.line + 1)
+        try:
+            return super().value(key, depth)
+        finally:
+            self.path = outer
 
 
 def resolve(plain: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from gittrack import output, repo
-from gittrack.errors import GittrackError, NotARepository, UsageError
+from gittrack.errors import GittrackError, NotARepository, RemoteError, UsageError
 from gittrack.index import live
 from gittrack.index.listing import Index
 from gittrack.model import Run
@@ -23,6 +24,7 @@ from gittrack.shared import make_folder, share
 
 if TYPE_CHECKING:
     from gittrack.query.condition import Condition
+    from gittrack.sync.pushing import Pushed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,6 +40,10 @@ def open_repo() -> Repo:
         output.warn("warning: git is not installed, or not on PATH: commits of runs are not signed")
     if live.has_any(place.git):
         _recover(place)
+    if (place.state_dir / "autopush").exists():
+        from gittrack import autopush
+
+        autopush.retry(place)
     return place
 
 
@@ -90,9 +96,10 @@ def catch_up(place: Repo, *, deleted: bool = False) -> Index:
 
 
 def _recover(place: Repo) -> None:
-    from gittrack import redact, seal
+    from gittrack import autopush, redact, seal
 
     for run in seal.recover(place.git, now=time.time(), sign=place.sign):
+        autopush.note(place, run.id)
         output.warn(f"recovered run {run.name} ({run.id}): its process died; status {run.status}, {run.points} points")
         if run.redacted:
             output.warn(f"gittrack: {redact.told(run.redacted)}")
@@ -105,15 +112,19 @@ def tell_parted(parted: Sequence[tuple[RunId, Oid]]) -> None:
         output.warn(f"hint: `git show {hidden[:12]}:history.tsv` and the like have the other")
 
 
+def raise_unshelved(done: Pushed, *, where: str) -> None:
+    """Raises RemoteError if a remote refused an archive."""
+    if done.unshelved:
+        reason = done.unshelved[0][1]
+        raise RemoteError(f"'{where}' refused an archive of runs", cause=reason, hint="everything is kept here")
+
+
 def _integrate(place: Repo) -> None:
     """Takes in what the mirrors hold."""
     from gittrack import remote
-    from gittrack.commands import rewrites
     from gittrack.sync import pulling
 
     done = pulling.catch_up(place.git, remote.names(place.settings))
-    for line in rewrites.tell(done.rewritten):
-        output.warn(f"warning: {line}")
     for error in done.refused:
         report(error, label="warning")
     tell_parted(done.parted)
@@ -147,8 +158,19 @@ class Runs:
         return self.index.runs()
 
     def commit(self, text: str) -> Oid | None:
-        """Returns the commit that git's own syntax names."""
-        return self.place.git.resolve(text)
+        """Returns the commit that git's own syntax names; if it has no run, that of one it was rewritten from."""
+        oid = self.place.git.resolve(text)
+        return oid if oid is None or self.index.of_commit(oid) else self._rewritten(text, oid)
+
+    def _rewritten(self, text: str, oid: Oid) -> Oid:
+        """Returns the commit of the newest run that stands under a commit in the log; says why it does."""
+        from gittrack import links
+
+        placed = links.place(self.place.git, self.runs, list(self.place.git.log(oid)))
+        for run in placed.runs.get(oid, ())[:1]:
+            output.warn(f"no run was made from '{text}' itself; the one shown: {placed.link(run).told}")
+            return run.oid or run.code.exact or oid
+        return oid
 
     def find(self, text: str) -> Run:
         """Returns the run that `text` names; raises NotFound or Ambiguous."""
@@ -213,6 +235,24 @@ def condition(
             raise
         parts.append(condition.Compare(Field("run", "created"), ">=", began))
     return condition.And(tuple(parts)) if len(parts) > 1 else parts[0]
+
+
+_AGE = re.compile(r"([0-9]{1,6}) ?([hdwmy])")
+_HOURS = {"h": 1, "d": 24, "w": 7 * 24, "m": 30 * 24, "y": 365 * 24}
+
+
+def before(place: Repo, text: str | None) -> float | None:
+    """Returns the time that `--older-than` means, in Unix seconds: `90d` ago, or a date as git has it.
+
+    Raises UsageError."""
+    if text is None:
+        return None
+    found = _AGE.fullmatch(text.strip())
+    if found:
+        return time.time() - int(found[1]) * _HOURS[found[2]] * 3600
+    from gittrack.query import language
+
+    return language.moment(text, place.git.date)
 
 
 def matching(runs: Sequence[Run], asked: Condition | None) -> list[Run]:

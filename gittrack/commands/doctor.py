@@ -12,9 +12,10 @@ from pathlib import Path
 
 import click
 
-from gittrack import forms, output, remote, repo
+from gittrack import forms, output, remote, repo, setup
 from gittrack.commands import common
 from gittrack.errors import GittrackError, NegativeAnswer, NotARepository
+from gittrack.git import GitMissing
 from gittrack.packs import own_packs
 from gittrack.refname import RUNS
 from gittrack.repo import Repo
@@ -31,12 +32,16 @@ _NO_GIT = (
 
 
 @click.command("doctor", cls=common.JsonCommand)
+@click.option(
+    "--remote", "where", is_flag=False, flag_value="", metavar="[REMOTE]", help="Find out what a remote allows."
+)
 @common.json_option
 @common.colour_option
-def command(as_json: str | None, colour: str | None) -> None:
+def command(where: str | None, as_json: str | None, colour: str | None) -> None:
     """Check that everything around is in order.
 
-    Looks at git, PATH, the man page, identity, remotes and this repository; exits with 1 if something is wrong."""
+    Looks at git, PATH, the man page, identity, remotes and this repository; exits with 1 if something is wrong.
+    With `--remote` it tries what a remote takes: it pushes refs `probe-...` and up to 11 MiB, and deletes them."""
     place: Repo | None = None
     around = _nothing()
     try:
@@ -47,7 +52,7 @@ def command(as_json: str | None, colour: str | None) -> None:
     except GittrackError as exc:
         around = iter([("wrong", exc.message, exc.hint or "")])
     screen = common.screen(place, colour)
-    found = [*_machine(), *around]
+    found = [*_machine(), *around] if where is None else _remote(where)
     if as_json is not None:
         facts = [{"state": kind, "what": text, "hint": hint or None} for kind, text, hint in found]
         screen.print(forms.dump_json(forms.select(facts, as_json) if as_json else facts))
@@ -62,6 +67,33 @@ def command(as_json: str | None, colour: str | None) -> None:
             screen.print(f"       hint: {printable(hint)}")
     if wrong:
         raise NegativeAnswer(f"{wrong} thing(s) are wrong")
+
+
+def _remote(where: str) -> list[tuple[str, str, str]]:
+    """Tries what a remote allows."""
+    from gittrack import lfsprobe, probing
+
+    place = common.open_repo()
+    name = remote.choose(place.settings, where or None, branch=place.git.branch())
+    if not place.git.has_executable:
+        raise GitMissing("cannot try what a remote allows without git", hint="install git 2.36 or newer")
+    random = repo.random_bits() & (1 << 60) - 1
+    with output.Progress() as progress:
+        found = probing.probe(
+            place.git,
+            name,
+            place.settings,
+            author=place.author,
+            now=int(common.now().timestamp()),
+            random=random,
+            tell=progress.report,
+        )
+    address = lfsprobe.address(name, place.settings)
+    if address:
+        there, how = lfsprobe.ask(address, place.settings)
+        words = {True: "is there", False: "is not there", None: "cannot be asked"}[there]
+        found.append(probing.Finding("ok", f"a Git LFS server {words}: {how} ({remote.label(address)})"))
+    return [(finding.kind, finding.text, finding.hint) for finding in found]
 
 
 def _nothing() -> Iterator[tuple[str, str, str]]:
@@ -145,6 +177,8 @@ def _repository(place: Repo) -> Iterator[tuple[str, str, str]]:
             )
         else:
             yield "ok", f"remote '{name}'", ""
+    if git.has_executable:
+        yield from setup.findings(place)
     detached = common.count_detached(place)
     if detached:
         yield "warn", f"{detached} run(s) of this repository were recorded outside of it", "git track import --adopt"

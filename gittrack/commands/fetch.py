@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import click
 
 from gittrack import output, remote
-from gittrack.commands import common, rewrites
+from gittrack.commands import common, verify
 from gittrack.errors import DataRefused
+from gittrack.repo import Repo
 from gittrack.sync import pulling
+from gittrack.sync.pulling import Pulled
+from gittrack.sync.taking import Integrated
 
 
 @click.command("fetch")
-@click.argument("where", required=False, metavar="[REMOTE]")
+@click.argument("where", required=False, metavar="[REMOTE | FILE]")
 @common.quiet_option
 def command(where: str | None, quiet: bool) -> None:
-    """Fetch runs from a remote.
+    """Fetch runs from a remote, or from a bundle.
 
-    What others changed is joined with what you did."""
+    A bundle is a file that `git track push --bundle` wrote. What others changed is joined with what you did."""
     fetch(where, quiet=quiet)
 
 
 def fetch(where: str | None, *, quiet: bool) -> None:
     """Fetches and says what came; a run that breaks the format is named and left out."""
     place = common.open_repo()
-    name = remote.choose(place.settings, where, branch=place.git.branch())
-    with output.Progress(quiet=quiet) as progress:
-        done = pulling.pull(place.git, name, progress=progress.report)
-    for label, runs in (("new", done.new), ("updated", done.forwarded), ("joined", done.joined)):
-        if quiet:
-            break
-        for run in runs[:20]:
-            output.line(f"{label} {run}")
-        if len(runs) > 20:
-            output.line(f"{label} {len(runs) - 20} more")
+    name, done = _taken_in(place, where, quiet=quiet)
+    if not quiet:
+        _tell(done)
     common.tell_parted(done.parted)
-    for text in rewrites.tell(done.rewritten):
+    found = done.rewritten if isinstance(done, Pulled) else ()
+    for text in verify.tell(found):
         output.warn(f"warning: {text}")
     for error in done.refused:
         common.report(error, label="warning")
@@ -42,7 +42,30 @@ def fetch(where: str | None, *, quiet: bool) -> None:
         raise DataRefused(
             f"{len(done.refused)} run(s) from '{remote.label(name)}' were refused", hint="the others are here"
         )
-    if done.rewritten:
-        raise rewrites.error(done.rewritten)
-    if not (quiet or done.new or done.forwarded or done.joined):
+    if found:
+        raise verify.rewritten(found)
+
+
+def _taken_in(place: Repo, where: str | None, *, quiet: bool) -> tuple[str, Integrated]:
+    """Takes in what a remote has, or a file that is called so and no remote; returns its name and what came."""
+    with output.Progress(quiet=quiet) as progress:
+        if where and where not in remote.names(place.settings) and os.path.isfile(where):
+            return where, pulling.pull_bundle(place.git, Path(where).absolute(), progress=progress.report)
+        name = remote.choose(place.settings, where, branch=place.git.branch())
+        return name, pulling.pull(place.git, name, progress=progress.report)
+
+
+def _tell(done: Integrated) -> None:
+    """Says what came."""
+    for label, runs in (("new", done.new), ("updated", done.forwarded), ("joined", done.joined)):
+        for run in runs[:20]:
+            output.line(f"{label} {run}")
+        if len(runs) > 20:
+            output.line(f"{label} {len(runs) - 20} more")
+    if done.archived:
+        output.line(f"new {done.archived} archived run{'s' * (done.archived != 1)}")
+    if done.buried:
+        output.warn(f"{len(done.buried)} run(s) were deleted for good by others")
+    rewritten = done.rewritten if isinstance(done, Pulled) else ()
+    if not (done.refused or rewritten or done.new or done.forwarded or done.joined or done.archived or done.buried):
         output.warn("already up to date")

@@ -82,7 +82,9 @@ def command(
             order = columns.sorting(sort or place.settings.get("sort"))
     limit = None if group_by else max_count
     table = not (form or group_by or template)
-    paged = table and screen.terminal and not (wanted or place.settings.get("columns"))
+    # A pipe has no first page, and its settings are not waited for before there are runs.
+    names = wanted or (_configured(place) if table and screen.terminal else None)
+    paged = table and screen.terminal and not names
     shown = _which(known, runs, asked=asked, order=order, limit=limit, paged=paged)
     if shown is None and table:
         output.warn("no runs yet; record one with `git track run -- CMD`, or `import gittrack` in a script")
@@ -103,7 +105,9 @@ def command(
         heads, rows = _chosen(wanted, found) if wanted else forms.wide_rows(found)
         _print_sheet(screen, heads, rows, form)
     elif found:
-        screen.page(_lines(place, screen, shown, wanted, order), common.pager(place) if screen.terminal else None)
+        screen.page(
+            _lines(place, screen, shown, wanted, names, order), common.pager(place) if screen.terminal else None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +189,30 @@ def _of_setting(key: str, text: str | None) -> Iterator[None]:
         raise
 
 
-def _lines(place: Repo, screen: output.Screen, shown: Shown, wanted: str | None, order: Sequence[str]) -> Iterator[str]:
+def _configured(place: Repo) -> str:
+    """Returns the columns that the user's settings name, or else the project's standard."""
+    chosen = place.settings.get("columns")
+    tree = place.git.place.work_tree
+    if chosen or tree is None or not (tree / "gittrack.yaml").exists():  # `standard` is costly to ask for its name
+        return chosen
+    from gittrack import gates
+    from gittrack.errors import DataRefused
+
+    try:
+        standard = gates.standard_here(place.git)
+    except DataRefused as exc:
+        common.report(exc, label="warning")
+        return ""
+    return ", ".join(standard.columns) if standard else ""
+
+
+def _lines(
+    place: Repo, screen: output.Screen, shown: Shown, wanted: str | None, names: str | None, order: Sequence[str]
+) -> Iterator[str]:
     """Yields the lines of the table for people, and what had no room in it."""
     from gittrack import tables
 
-    runs, names = shown.first, wanted or place.settings.get("columns")
+    runs, names = shown.first, _configured(place) if names is None else names
     with _of_setting("columns", wanted):
         chosen = columns.named(names, runs) if names else columns.chosen(runs, order)
     table = tables.of_runs(screen, chosen, runs, now=common.now(), rest=shown.rest(), best=shown.best(chosen))

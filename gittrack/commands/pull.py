@@ -9,10 +9,10 @@ from gittrack.commands.fetch import fetch
 
 
 @click.command("pull")
-@click.argument("where", required=False, metavar="[REMOTE]")
+@click.argument("where", required=False, metavar="[REMOTE | FILE]")
 @common.quiet_option
 def command(where: str | None, quiet: bool) -> None:
-    """Fetch runs from a remote, under the name that git users look for.
+    """Fetch runs from a remote or a bundle, under the name that git users look for.
 
     The same as `git track fetch`; your branch and work tree stay as they are."""
     fetch(where, quiet=quiet)

@@ -3,64 +3,99 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import click
 
 from gittrack import output, remote
-from gittrack.commands import common
+from gittrack.commands import common, shelving
 from gittrack.errors import RemoteError, UsageError
 from gittrack.model import Run
-from gittrack.refname import RunId
+from gittrack.refname import ARCHIVES, Oid, RunId, archive_of, run_ref
 from gittrack.repo import Repo
-from gittrack.sync import pushing
+from gittrack.sync import publishing, pushing
+from gittrack.sync.pushing import Outgoing
+from gittrack.sync.taking import Integrated
 from gittrack.terminal import printable
+
+_LISTED = 100
 
 
 @click.command("push")
 @click.argument("where", required=False, metavar="[REMOTE]")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("--bundle", metavar="FILE", help="Write a bundle, a file that `git track pull FILE` takes in anywhere.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be pushed.")
-@click.option("-y", "--yes", is_flag=True, help="Publish uncommitted files of snapshots without asking.")
+@click.option("-y", "--yes", is_flag=True, help="Publish code, and uncommitted files of snapshots, without asking.")
 @common.quiet_option
-def command(where: str | None, runs: tuple[str, ...], dry_run: bool, yes: bool, quiet: bool) -> None:
+def command(
+    where: str | None, runs: tuple[str, ...], bundle: str | None, dry_run: bool, yes: bool, quiet: bool
+) -> None:
     """Push runs, with their code, to a remote.
 
     By default all that the remote lacks, to track.remote, the branch's push remote, or origin."""
     place = common.open_repo()
-    known = common.read_runs(place, deleted=True)
+    if bundle:
+        _bundle(place, Path(bundle), (where, *runs) if where else (), dry_run=dry_run, yes=yes, quiet=quiet)
+        return
     if where and where not in remote.names(place.settings) and not remote.is_address(where):
         runs, where = (where, *runs), None  # `git track push RUN`
     name = remote.choose(place.settings, where, branch=place.git.branch())
-    wanted = known.find_all(runs) if runs else [run for run in known.runs if run.oid]
-    by_id = {run.id: common.require_commit(run) for run in wanted}
-    pending = [(run, tip) for run, tip in pushing.unpushed(place.git, name) if run in by_id]
-    if not pending:
+    with output.Progress(quiet=quiet) as progress:
+        taken_in = Integrated() if dry_run else pushing.look(place.git, name, progress=progress.report)
+    if taken_in.buried and not quiet:
+        output.warn(f"{len(taken_in.buried)} run(s) were deleted for good by others")
+    known = common.read_runs(place, deleted=True)
+    out = pushing.outgoing(place.git, name)
+    if not (runs or dry_run) and (shelving.as_one(place, name, out.runs) or shelving.overflow(place)):
+        known = common.read_runs(place, deleted=True)
+        out = pushing.outgoing(place.git, name)
+    if runs:  # an archive goes whole, or not at all: a run of one that is asked for gets a ref there
+        wanted = {common.require_commit(run).id for run in known.find_all(runs)}
+        out = pushing.Outgoing(tuple((run, tip) for run, tip in out.all if run in wanted))
+    if not out:
         if not quiet:
             output.warn("everything up-to-date")
         return
-    pending = _agree(place, name, pending, by_id, yes=yes or dry_run)
+    ids = {run for run, _ in out.all}
+    by_id = {run.id: run for run in (known.index.of(ids) if len(ids) < _LISTED else known.index.brief())}
+    out = _agree(place, name, out, by_id, yes=yes or dry_run)
     if dry_run:
-        for run, _ in pending:
-            output.line(f"would push {run} {printable(by_id[run].name)}")
-        return
-    if not pending:
+        _list("would push", [run for run, _ in out.all], by_id)
         return
     with output.Progress(quiet=quiet) as progress:
-        done = pushing.push(place.git, name, pending, progress=progress.report)
+        done = pushing.push(
+            place.git, name, out.runs, shelves=out.archives, covered=out.covered, progress=progress.report
+        )
     _tell(done, by_id, where=remote.label(name), quiet=quiet)
+
+
+def _list(what: str, runs: Sequence[RunId], by_id: Mapping[RunId, Run]) -> None:
+    for run in runs[:_LISTED]:
+        output.line(f"{what} {run} {printable(by_id[run].name)}")
+    if len(runs) > _LISTED:
+        output.line(f"{what} {len(runs) - _LISTED} more")
 
 
 def _tell(done: pushing.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: bool) -> None:
     """Says what the remote answered; raises RemoteError unless it took everything."""
-    for run in done.taken if not quiet else ():
-        output.line(f"pushed {run} {printable(by_id[run].name)}")
+    if done.archived and not quiet:
+        output.line(f"pushed {done.archived} archived run{'s' * (done.archived != 1)}")
+    if done.freed and not quiet:
+        output.line(f"freed {done.freed} ref{'s' * (done.freed != 1)} of archived runs on '{where}'")
+    if not quiet:
+        _list("pushed", done.taken, by_id)
     for run in done.joined if not quiet else ():
         output.warn(f"joined {run} with the edits of others")
     common.tell_parted(done.parted)
     for run, reason in done.refused:
         output.warn(f"refused {run} {by_id[run].name}: {reason}")
+    if done.kept and not quiet:
+        output.warn(f"warning: '{where}' keeps the refs of archived runs: {done.kept}")
     if done.broken:
         raise done.broken
+    common.raise_unshelved(done, where=where)
     if done.refused:
         count = len(set(done.taken) | {run for run, _ in done.refused})
         raise RemoteError(
@@ -70,24 +105,67 @@ def _tell(done: pushing.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: b
         )
 
 
-def _agree(place: Repo, name: str, pending: list, by_id: dict[RunId, Run], *, yes: bool) -> list:  # type: ignore[type-arg]
-    """Returns what may be pushed, after saying what code goes out with it and asking about uncommitted files."""
-    what = pushing.publication(place.git, name, {run: by_id[run].code for run, _ in pending})
-    if what.commits:
+def _agree(place: Repo, name: str | None, out: Outgoing, by_id: dict[RunId, Run], *, yes: bool) -> Outgoing:
+    """Returns what may be pushed, after saying what code goes out with it and asking about uncommitted files.
+
+    name: the remote; None for a bundle."""
+    tips = [*(tip for _, tip in out.runs), *out.archives.values()]
+    codes = {run: by_id[run].code for run, _ in out.all if run in by_id}
+    what = publishing.publication(place.git, name, tips, codes)
+    asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    if what.commits and name:
         output.warn(f"publishing {what.commits} commit(s) of code that '{remote.label(name)}' does not have yet")
+        if what.first and asks:
+            _confirm("it has no code yet; publish it?", hint="record with track.code=none to keep the code to yourself")
     if not what.snapshots:
-        return pending
+        return out
     policy = place.settings.choice("publishSnapshots", "ask", "true", "false")
     files = sorted({path for paths in what.snapshots.values() for path in paths})
     listed = ", ".join(files[:20]) + (f" and {len(files) - 20} more" if len(files) > 20 else "")
     if policy == "false":
         output.warn(f"left out {len(what.snapshots)} run(s) with uncommitted files (track.publishSnapshots is false)")
-        return [(run, tip) for run, tip in pending if run not in what.snapshots]
+        runs = tuple((run, tip) for run, tip in out.runs if run not in what.snapshots)
+        held = any(run in what.snapshots for run in out.archived)
+        return Outgoing(runs) if held else Outgoing(runs, out.archives, out.archived, out.covered)
     if policy == "ask":
         output.warn(f"publishing uncommitted files with {len(what.snapshots)} run(s): {listed}")
-        if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-            if not click.confirm("publish them?", default=False, err=True):
-                raise UsageError("nothing was pushed", hint="commit the files, or set track.publishSnapshots")
+        if asks:
+            _confirm("publish them?", hint="commit the files, or set track.publishSnapshots")
         else:
             output.warn("hint: set track.publishSnapshots to true or false to decide once and for all")
-    return pending
+    return out
+
+
+def _confirm(question: str, *, hint: str) -> None:
+    """Asks a person; raises UsageError if the answer is no."""
+    if not click.confirm(question, default=False, err=True):
+        raise UsageError("nothing was pushed", hint=hint)
+
+
+def _bundle(place: Repo, file: Path, words: tuple[str, ...], *, dry_run: bool, yes: bool, quiet: bool) -> None:
+    """Writes a bundle with the runs that are named, or with everything, and says what is in it."""
+    from gittrack import bundles
+
+    known = common.read_runs(place, deleted=True)
+    runs = {run.id: run for run in (known.find_all(words) if words else known.runs) if run.oid or words}
+    tips = {run.id: common.require_commit(run).oid or Oid("") for run in runs.values()}
+    shelved = {} if words else {ref.name: ref.oid for ref in place.git.refs(ARCHIVES) if archive_of(ref.name)}
+    out = Outgoing(tuple(tips.items()))
+    if shelved:  # as they are here: what is archived stays so, and what is gone for good is told
+        there = {run: tip for run, tip in tips.items() if not runs[run].archived}
+        archived = {run: tip for run, tip in tips.items() if run not in there}
+        out = Outgoing(tuple(there.items()), {str(archive_of(ref)): oid for ref, oid in shelved.items()}, archived)
+    out = _agree(place, None, out, runs, yes=yes or dry_run)
+    if not (out.runs or out.archives):
+        output.warn("there are no runs to write")
+        return
+    if dry_run:
+        for run, _ in out.all:
+            output.line(f"would write {run} {printable(runs[run].name)}")
+        return
+    refs = {run_ref(run): tip for run, tip in out.runs} | {ARCHIVES + clone: tip for clone, tip in out.archives.items()}
+    head = bundles.write(place.git, file, refs)
+    if not quiet:
+        output.line(f"wrote {len(out)} run(s) to {printable(str(file))}, {output.size(file.stat().st_size)}")
+    if head.needs and not quiet:
+        output.warn(f"hint: this clone is shallow, so the bundle needs commit {head.needs[0]} where it is read")

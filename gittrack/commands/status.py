@@ -8,8 +8,11 @@ from gittrack import forms, output, remote
 from gittrack.commands import common
 from gittrack.errors import NotFound
 from gittrack.model import SYSTEM, Run
+from gittrack.refname import RunId
 from gittrack.sync import pushing
 from gittrack.terminal import printable
+
+_MANY = 100
 
 
 @click.command("status", cls=common.JsonCommand)
@@ -23,16 +26,18 @@ def command(as_json: str | None, colour: str | None) -> None:
     running = known.index.live
     try:
         name = remote.choose(place.settings, None, branch=place.git.branch())
-        waiting = {run for run, _ in pushing.unpushed(place.git, name)}
+        waiting = {run for run, _ in pushing.outgoing(place.git, name).all}
     except NotFound:
         name, waiting = "", set()
     detached = common.count_detached(place)
-    unpushed = known.index.of(waiting)
+    unpushed = (
+        known.index.of(waiting) if len(waiting) < _MANY else [run for run in known.index.brief() if run.id in waiting]
+    )
     total = known.index.count(deleted=False)
     if as_json is not None:
         facts = {
             "running": [forms.run_object(run) for run in running],
-            "remote": name or None,
+            "remote": remote.label(name) if name else None,
             "unpushed": [run.id for run in unpushed],
             "detached": detached,
             "runs": total,
@@ -43,7 +48,7 @@ def command(as_json: str | None, colour: str | None) -> None:
     if running:
         lines += ["Being recorded:", *(f"  {_line(screen, run)}" for run in running), ""]
     if unpushed:
-        lines += [f"Not pushed to '{printable(name)}' (`git track push` does):"]
+        lines += [f"Not pushed to '{printable(remote.label(name))}' (`git track push` does):"]
         lines += [f"  {_line(screen, run)}" for run in unpushed[:10]]
         lines += [f"  and {len(unpushed) - 10} more"] if len(unpushed) > 10 else []
         lines += [""]
@@ -54,9 +59,14 @@ def command(as_json: str | None, colour: str | None) -> None:
         lines.append("No remote to push runs to.")
     if not running and not unpushed:
         lines.append(
-            f"{total} run(s), nothing being recorded" + (f", all on '{printable(name)}'." if name and total else ".")
+            f"{total} run(s), nothing being recorded"
+            + (f", all on '{printable(remote.label(name))}'." if name and total else ".")
         )
     screen.print([line for at, line in enumerate(lines) if line or at < len(lines) - 1])
+
+
+def _among(runs: list[Run], ids: set[RunId]) -> list[Run]:
+    return [run for run in runs if run.id in ids]
 
 
 def _line(screen: output.Screen, run: Run) -> str:

@@ -1,121 +1,92 @@
-"""`git track verify`: whether remotes still have what was seen there, and who signed the runs."""
+"""`git track verify`: whether remotes still have what they had, and whether signatures are good."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 import click
 
-from gittrack import output, remote
-from gittrack.commands import common, rewrites
-from gittrack.errors import GitFailed, NegativeAnswer
+from gittrack import forms, output, remote
+from gittrack.commands import common
+from gittrack.errors import NegativeAnswer, UsageError
+from gittrack.model import Run
 from gittrack.repo import Repo
+from gittrack.sync import seen
+from gittrack.sync.seen import Finding
 from gittrack.terminal import printable
 
-if TYPE_CHECKING:
-    from gittrack.signatures import Signature
-    from gittrack.sync.seen import Finding
+_LISTED = 20
 
 
 @click.command("verify", cls=common.JsonCommand)
-@click.argument("where", required=False, metavar="[REMOTE]")
-@click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option("--signatures", "strict", is_flag=True, help="Every commit of a run must have a signature git trusts.")
-@click.option("--accept", is_flag=True, help="From now on, what the remote has is what it should have.")
-@common.quiet_option
+@click.argument("words", nargs=-1, metavar="[REMOTE] [RUN]...")
+@click.option("--accept", is_flag=True, help="Take what the remotes have now for what they should have.")
+@click.option("--signatures", is_flag=True, help="A commit of a run that is not signed is wrong too.")
 @common.json_option
-def command(
-    where: str | None, runs: tuple[str, ...], strict: bool, accept: bool, quiet: bool, as_json: str | None
-) -> None:
-    """Check that remotes have what was seen there, and that signatures are good.
+def command(words: tuple[str, ...], accept: bool, signatures: bool, as_json: str | None) -> None:
+    """Check that no remote rewrote or deleted runs, and that signatures are good.
 
-    Says which runs were rewritten or deleted upstream by force, as the last fetch saw it; by default on every remote.
-    Bad signatures are said too. Exits with 1 if there is anything to say."""
-    from gittrack.sync import seen, seenlog
-
+    Compares what the last fetch found with what was seen on a remote before; exits with 1 if runs were moved back,
+    moved by force, replaced or deleted there. Your own copies are kept, and `git track push` brings them back. With
+    --accept the remote is believed."""
     place = common.open_repo()
     known = common.read_runs(place, deleted=True)
-    configured = remote.names(place.settings)
-    if where and (seenlog.is_name(where) or (where not in configured and not remote.is_address(where))):
-        runs, where = (where, *runs), None  # `git track verify RUN`
-    names = [remote.choose(place.settings, where, branch=None)] if where else seen.remotes(place.git, configured)
-    words = [word for word in runs if not seenlog.is_name(word)]
-    chosen = {*(set(runs) - set(words)), *(run.id for run in known.find_all(words))} if runs else None
-    found = [each for name in names for each in seen.keep_up(place.git, name)]
-    found = [each for each in found if chosen is None or each.name in chosen]
+    names = remote.names(place.settings)
+    chosen = [words[0]] if words and (words[0] in names or remote.is_address(words[0])) else []
+    wanted = known.find_all(words[len(chosen) :])
+    looked_at = chosen or seen.remotes(place.git, names)
+    ids = {run.id for run in wanted}
     if accept:
-        ended = [each for name in names for each in seen.accept(place.git, name, chosen)]
-        for line in rewrites.tell(ended) if not quiet else ():
-            output.warn(f"accepted: {printable(line)}")
-        found = []
-    tips = [run.oid for run in known.runs if run.oid and (chosen is None or run.id in chosen)]
-    signed = _signatures(place, tips, strict=strict)
-    wrong = [each for each in signed if each.state == "bad" or (strict and each.state != "good")]
-    _tell(found, wrong, as_json=as_json)
-    if found or wrong:
-        raise _error(found, wrong)
-    if not quiet and as_json is None:
-        _praise(len({key for name in names for key in seen.log_of(place.git, name)}), signed)
+        ended = [found for name in looked_at for found in seen.accept(place.git, name, ids or None)]
+        output.warn(f"accepted {len(ended)} change(s)" if ended else "there is nothing to accept")
+        return
+    findings = [found for name in looked_at for found in seen.examine(place.git, name)]
+    findings = [found for found in findings if not ids or found.name in ids]
+    judged = _signatures(place, wanted or known.index.brief(), strict=signatures)
+    if as_json is not None:
+        facts = [asdict(found) for found in findings] + [{"name": run, "kind": kind} for run, kind in judged]
+        output.line(forms.dump_json(forms.select(facts, as_json) if as_json else facts))
+    else:
+        for text in (*tell(findings), *(f"run {run}: {kind}" for run, kind in judged)):
+            output.line(printable(text))
+    if findings:
+        raise rewritten(findings)
+    if judged:
+        raise NegativeAnswer(f"{len(judged)} commit(s) are not signed as they should be")
+    output.warn(f"nothing was rewritten on {len(looked_at)} remote(s)" if looked_at else "no remote was seen yet")
 
 
-def _signatures(place: Repo, tips: Sequence[str], *, strict: bool) -> list[Signature]:
-    """Returns the signatures of commits of runs; raises GitFailed if they are asked for and there is no git."""
-    from gittrack import signatures
-    from gittrack.refname import Oid
+def tell(findings: Sequence[Finding]) -> Iterator[str]:
+    """Yields what to say of findings: a line each, of very many the first and their number."""
+    for found in findings[:_LISTED]:
+        what = (
+            f"run {found.name}" if found.runs == 1 and "/" not in found.name else f"{found.name}, {found.runs} run(s),"
+        )
+        now = f"{found.seen[:10]} -> {found.now[:10]}" if found.now else f"it was at {found.seen[:10]}"
+        yield f"{what} was {found.kind} on '{found.remote}' ({now}); the copy here is kept"
+    if len(findings) > _LISTED:
+        yield f"and {len(findings) - _LISTED} more"
 
+
+def rewritten(findings: Sequence[Finding]) -> NegativeAnswer:
+    """Returns the error for what remotes rewrote."""
+    where = ", ".join(sorted({f"'{found.remote}'" for found in findings}))
+    return NegativeAnswer(
+        f"{len(findings)} change(s) by force on {where}",
+        hint="`git track push` brings back what is kept here; `git track verify --accept` believes the remote",
+    )
+
+
+def _signatures(place: Repo, runs: Sequence[Run], *, strict: bool) -> list[tuple[str, str]]:
+    """Returns the runs with commits whose signatures are bad, and what is wrong; strict: those without one too."""
     if not place.git.has_executable:
         if strict:
-            raise GitFailed("cannot check signatures", cause="git is not installed, or not on PATH")
+            raise UsageError("signatures cannot be checked without git", hint="install git 2.36 or newer")
         return []
-    return list(signatures.check(place.git, map(Oid, tips)))
+    from gittrack import signatures
 
-
-def _tell(found: Sequence[Finding], wrong: Sequence[Signature], *, as_json: str | None) -> None:
-    """Prints what was found."""
-    if as_json is not None:
-        from gittrack import forms
-
-        facts: list[dict[str, object]] = [
-            {
-                "remote": each.remote,
-                "name": each.name,
-                "problem": each.kind,
-                "seen": each.seen,
-                "now": each.now,
-                "runs": each.runs,
-            }
-            for each in found
-        ]
-        facts += [
-            {"remote": None, "name": each.run, "problem": each.why, "commit": each.commit, "signer": each.signer}
-            for each in wrong
-        ]
-        output.line(forms.dump_json(forms.select(facts, as_json) if as_json else facts))
-        return
-    for line in rewrites.tell(found):
-        output.line(printable(line))
-    for each in wrong[: rewrites.MOST]:
-        by = f" ({each.signer})" if each.signer else ""
-        output.line(printable(f"run {each.run}, commit {each.commit[:12]}: {each.why}{by}"))
-    if len(wrong) > rewrites.MOST:
-        output.line(f"and {len(wrong) - rewrites.MOST} more commits")
-
-
-def _error(found: Sequence[Finding], wrong: Sequence[Signature]) -> NegativeAnswer:
-    if found:
-        return rewrites.error(found)
-    runs = len({each.run for each in wrong})
-    hint = "`git show --show-signature COMMIT` says what git knows of it"
-    return NegativeAnswer(f"signatures of {runs} run(s) do not hold", hint=hint)
-
-
-def _praise(seen: int, signed: Sequence[Signature]) -> None:
-    """Says what was looked at and is as it should be."""
-    output.warn(f"{seen} run(s) and archives are on remotes as they were seen" if seen else "no remote was seen yet")
-    counts = {state: sum(each.state == state for each in signed) for state in ("good", "untrusted")}
-    if any(counts.values()):
-        output.warn(
-            f"of {len(signed)} commits of runs, {counts['good']} have a good signature, {counts['untrusted']} one that "
-            "is not trusted here"
-        )
+    return [
+        (f"{found.run} ({found.oid[:10]})", found.verdict)
+        for found in signatures.check(place.git, [(run.id, run.oid) for run in runs if run.oid], strict=strict)
+    ]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from gittrack.codec import record
+from gittrack.index import schema
 from gittrack.query import fields, words
 from gittrack.query.condition import (
     And,
@@ -39,7 +40,8 @@ _COLUMNS = {
     "code.snapshot": "code_snapshot",
     "artifacts": "artifact_count",
     "artifacts.size": "artifact_size",
-    "pushed": "EXISTS (SELECT 1 FROM seen WHERE seen.id = runs.id AND seen.oid = runs.oid)",
+    "pushed": f"EXISTS ({schema.REMOTES})",
+    "archived": "runs.batch IS NOT NULL",
     # What sorting sees; conditions look into the list.
     "tags": "(SELECT group_concat(value, ',') FROM json_each(record, '$.tags'))",
 }

@@ -75,6 +75,11 @@ class Index(naming.Book):
             "SELECT seen.id, seen.remote, seen.oid, runs.oid FROM apart JOIN seen USING (id) LEFT JOIN runs USING (id) "
             "ORDER BY 1, 2"
         )
+        rows += self._ask(
+            "SELECT there.ref, there.oid, here.oid FROM archives AS there LEFT JOIN archives AS here "
+            "ON here.ref = 'refs/runs/archive/' || substr(there.ref, -13) "
+            "WHERE there.ref NOT LIKE 'refs/runs/%' AND there.oid IS NOT here.oid ORDER BY 1"
+        )
         text = "\n".join(" ".join(map(str, row)) for row in rows).encode()
         return f"{zlib.crc32(text):08x}{zlib.adler32(text):08x}-{len(text)}" if rows else ""
 
@@ -153,6 +158,11 @@ class Index(naming.Book):
         return self._merged(
             self._committed(f"id IN ({marks})", [*ids]), [run for run in self.live if run.id in ids], None
         )
+
+    def brief(self) -> list[Run]:
+        """Returns the runs that have a commit, newest first, without what they measured: for who looks at very many."""
+        asked = f"SELECT {schema.BRIEF} FROM runs WHERE {self._shown()} ORDER BY {_NEWEST}"  # noqa: S608 - words of ours
+        return [schema.brief_of(row) for row in self._ask(asked)]
 
     def count(self, *, deleted: bool | None = None) -> int:
         """Returns how many runs there are; deleted: whether to count those that were deleted, by default as listed."""

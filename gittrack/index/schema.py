@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from gittrack.codec import record
-from gittrack.model import Run
+from gittrack.model import Code, Run
 from gittrack.query.fields import seconds
 from gittrack.refname import Oid, RunId
 
-VERSION = 1
+VERSION = 2
 
 # A record is the one of the commit message, except that an infinity is `9e999`, which SQLite and Python read as one.
 # `params` are flat; `tags` and `metrics` are there for `git track sql`, and take no room.
@@ -24,13 +24,16 @@ CREATE TABLE runs (
     duration REAL, author TEXT, host TEXT, code_commit TEXT, code_branch TEXT, code_snapshot TEXT, dirty INTEGER,
     command TEXT, exit_code INTEGER, group_name TEXT, note TEXT, parent TEXT, project TEXT, job_type TEXT,
     starred INTEGER, deleted INTEGER, artifact_count INTEGER, artifact_size INTEGER, points INTEGER, loose INTEGER,
-    params TEXT, record TEXT,
+    batch TEXT, params TEXT, record TEXT,
     tags TEXT AS (coalesce(json_extract(record, '$.tags'), '[]')),
     metrics TEXT AS (coalesce(json_extract(record, '$.metrics'), '{}'))
 );
 CREATE TABLE seen (id TEXT, remote TEXT, oid TEXT, loose INTEGER, PRIMARY KEY (id, remote)) WITHOUT ROWID;
 CREATE TABLE apart (id TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE damaged (id TEXT PRIMARY KEY, oid TEXT, loose INTEGER, message TEXT, cause TEXT, hint TEXT);
+CREATE TABLE archives (ref TEXT PRIMARY KEY, oid TEXT, loose INTEGER) WITHOUT ROWID;
+CREATE TABLE batches (batch TEXT, ref TEXT, remote TEXT, PRIMARY KEY (batch, ref)) WITHOUT ROWID;
+CREATE TABLE gone (id TEXT, ref TEXT, PRIMARY KEY (id, ref)) WITHOUT ROWID;
+CREATE TABLE damaged (id TEXT PRIMARY KEY, oid TEXT, loose INTEGER, batch TEXT, message TEXT, cause TEXT, hint TEXT);
 CREATE TABLE fast (expression TEXT);
 CREATE TABLE state (stamps TEXT, taken REAL, counter INTEGER);
 INSERT INTO state VALUES ('{}', 0, 0);
@@ -38,6 +41,7 @@ INSERT INTO state VALUES ('{}', 0, 0);
 INDEXES = """
 CREATE INDEX refs ON runs (id, oid, loose);
 CREATE INDEX loose ON runs (id) WHERE loose;
+CREATE INDEX own ON runs (id) WHERE batch IS NULL;
 CREATE INDEX newest ON runs (created_at, id);
 CREATE INDEX named ON runs (name);
 CREATE INDEX grouped ON runs (group_name) WHERE group_name IS NOT NULL;
@@ -47,18 +51,28 @@ CREATE INDEX snapshots ON runs (code_snapshot) WHERE code_snapshot IS NOT NULL;
 COLUMNS = (
     "id oid name status created created_at ended ended_at duration author host code_commit code_branch code_snapshot "
     "dirty command exit_code group_name note parent project job_type starred deleted artifact_count artifact_size "
-    "points loose params record"
+    "points loose batch params record"
 ).split()
 INSERT = f"INSERT OR REPLACE INTO runs ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - words of ours
 
-_PUSHED = "(SELECT group_concat(remote, char(10)) FROM seen WHERE seen.id = runs.id AND seen.oid = runs.oid)"
-SELECTED = f"runs.id, runs.oid, runs.params, runs.record, {_PUSHED}"  # what `run_of` takes
+# A remote has a run whose ref there is at its commit, or whose batch is in an archive there.
+REMOTES = (
+    "SELECT remote FROM seen WHERE seen.id = runs.id AND seen.oid = runs.oid "
+    "UNION SELECT remote FROM batches WHERE batches.batch = runs.batch AND remote != ''"
+)
+_PUSHED = f"(SELECT group_concat(remote, char(10)) FROM ({REMOTES}))"  # noqa: S608 - words of ours
+SELECTED = f"runs.id, runs.oid, runs.batch IS NOT NULL, runs.params, runs.record, {_PUSHED}"  # what `run_of` takes
+
+BRIEF = (
+    "runs.id, runs.oid, runs.name, runs.status, runs.created, runs.ended, runs.code_commit, runs.code_snapshot, "
+    f"runs.deleted, runs.batch IS NOT NULL, {_PUSHED}"  # what `brief_of` takes
+)
 
 # SQLite reads `9e999` as an infinity, and so does Python; JSON has no other way to write one.
 _INFINITIES = (('{"$float":"inf"}', "9e999"), ('{"$float":"-inf"}', "-9e999"))
 
 
-def row_of(run: Run, text: str, *, loose: bool = False) -> tuple[Any, ...]:
+def row_of(run: Run, text: str, *, loose: bool = False, batch: Oid | None = None) -> tuple[Any, ...]:
     """Returns the row of a run, in the order of `COLUMNS`; `text` is its record, as the commit message has it."""
     code = run.code
     row: tuple[Any, ...] = (
@@ -90,6 +104,7 @@ def row_of(run: Run, text: str, *, loose: bool = False) -> tuple[Any, ...]:
         run.artifact_size,
         run.points,
         loose,
+        batch,
     )
     plain = not run.more and '$float"' not in text and "\\ud" not in text and text.isascii()
     if plain and max(run.points, run.artifact_count, run.artifact_size, run.exit_code or 0) < 1 << 63:
@@ -99,12 +114,31 @@ def row_of(run: Run, text: str, *, loose: bool = False) -> tuple[Any, ...]:
 
 def run_of(row: tuple[Any, ...]) -> Run:
     """Returns the run of a row of `SELECTED`; its params are flat. Raises ValueError if the row is damaged."""
-    name, oid, params, text, pushed = row
+    name, oid, archived, params, text, pushed = row
     try:
         run = record.decode({**record.load(text), "params": record.load(params)}, run=RunId(name), oid=Oid(oid))
     except (TypeError, KeyError, AttributeError, OverflowError, RecursionError) as exc:
         raise ValueError(str(exc)) from exc
-    return replace(run, pushed=tuple(pushed.split("\n"))) if pushed else run
+    if pushed or archived:
+        return replace(run, pushed=tuple(pushed.split("\n")) if pushed else (), archived=bool(archived))
+    return run
+
+
+def brief_of(row: tuple[Any, ...]) -> Run:
+    """Returns the run of a row of `BRIEF`: what it is called and where it is, and nothing of what it measured."""
+    name, oid, called, status, created, ended, commit, snapshot, deleted, archived, pushed = row
+    return Run(
+        id=RunId(name),
+        name=called,
+        status=status,
+        created=created,
+        ended=ended,
+        code=Code(commit=commit, snapshot=snapshot, dirty=snapshot is not None),
+        deleted=bool(deleted),
+        oid=Oid(oid),
+        pushed=tuple(pushed.split("\n")) if pushed else (),
+        archived=bool(archived),
+    )
 
 
 def _normal(run: Run) -> tuple[str, str]:

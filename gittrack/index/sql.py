@@ -31,7 +31,9 @@ CREATE TEMP VIEW metrics AS
     SELECT run, name, {statistics}, goal, CASE goal WHEN 'max' THEN max WHEN 'min' THEN min END AS best FROM (
         SELECT runs.id AS run, one.key AS name, {extracted}, json_extract(one.value, '$[8]') AS goal
         FROM runs, json_each(runs.metrics) AS one);
-CREATE TEMP VIEW pushed AS SELECT seen.id AS run, seen.remote FROM main.seen JOIN main.runs USING (id, oid);
+CREATE TEMP VIEW pushed AS
+    SELECT seen.id AS run, seen.remote FROM main.seen JOIN main.runs USING (id, oid)
+    UNION SELECT runs.id AS run, batches.remote FROM main.batches JOIN main.runs USING (batch) WHERE remote != '';
 """
 _STATISTICS = "last step min min_step max max_step mean count".split()
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}

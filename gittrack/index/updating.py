@@ -17,12 +17,13 @@ from gittrack.codec import record
 from gittrack.errors import DataRefused
 from gittrack.git import Git
 from gittrack.index import database as file
-from gittrack.index import freshness, schema, workers
+from gittrack.index import freshness, schema, shelves, workers
 from gittrack.index.database import Database
+from gittrack.index.shelves import At, Shelves
 from gittrack.index.state import State, folders, read_state
 from gittrack.model import Run
 from gittrack.objects import Objects
-from gittrack.refname import LOCAL, RUNS, Kind, Oid, RunId, is_run_id, run_of
+from gittrack.refname import LOCAL, RUNS, Kind, Oid, RunId, is_clone_id, is_run_id, run_of
 
 _MAX_COMMIT = record.MAX_BYTES + 64 * 1024
 _ATTEMPTS = 8
@@ -31,22 +32,16 @@ _PART = 250  # runs that a worker reads at once
 _PARTS_A_GIT = 16
 
 
-class At(NamedTuple):
-    """Where a ref is, and whether it is a file of its own."""
-
-    oid: Oid
-    loose: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The refs as they are: those of runs, and (run, remote) as seen; and how the files that hold them looked before.
+    """The refs as they are: those of runs, (run, remote) as seen, archives of both kinds; and how their files looked.
 
     whole: these are all; else the others are packed, and where they were."""
 
     look: freshness.Look
     runs: Mapping[RunId, At]
     seen: Mapping[tuple[RunId, str], At]
+    archives: Mapping[str, At]
     whole: bool
 
 
@@ -62,9 +57,13 @@ def update(git: Git, database: Database, state: State) -> None:
 def fill(git: Git, database: Database) -> None:
     """Fills an empty index; raises Unusable."""
     listed = _list_all(git)
+    shelved = shelves.compare(git, database.connection, listed.archives, whole=True)
+    runs = {run: at for run, at in listed.runs.items() if run not in shelved.deleted}
+    runs |= shelves.find(git, shelved, {}, lost=(), hot=listed.runs.keys())
     with file.translated():
         database.connection.execute("BEGIN")
-        _put(database.connection, _read_all(git, listed.runs), listed.seen)
+        shelves.put(database.connection, shelved)
+        _put(database.connection, _read_all(git, runs), listed.seen)
         database.connection.execute(_DIFFERING)
         _remember(database.connection, listed.look)
         database.connection.execute("COMMIT")
@@ -73,7 +72,7 @@ def fill(git: Git, database: Database) -> None:
 def _take_in(git: Git, database: Database, state: State) -> bool:
     """Writes what changed since `state`; returns False if another process wrote in the meantime."""
     listed = _list_loose(git, database, state) or _list_all(git)
-    changes = _compare(database, listed)
+    changes = _compare(git, database, listed)
     counter = state.counter
     wanted = list(changes.wanted.items())
     for at in range(0, max(1, len(wanted)), _MANY):  # so many at once as fit into memory
@@ -85,7 +84,7 @@ def _take_in(git: Git, database: Database, state: State) -> bool:
         with database.writing() as connection:
             if connection.execute("SELECT counter FROM state").fetchone() != (counter,):
                 return False
-            _apply(connection, part if at == 0 else _Changes(part.wanted, [], [], {}, []), [found])
+            _apply(connection, part if at == 0 else _Changes(part.wanted, [], [], {}, [], _NONE), [found])
             _remember(connection, listed.look if is_last else listed.look._replace(taken=0.0))
             counter += 1
     return True
@@ -93,7 +92,9 @@ def _take_in(git: Git, database: Database, state: State) -> bool:
 
 def _says_anything(database: Database, listed: Listed, changes: _Changes, found: _Found, state: State) -> bool:
     """Tells whether there is anything to write; not if only the same runs are still damaged."""
-    if not state.look.settled or listed.look.stamps != state.look.stamps or any(changes[1:]):
+    if not state.look.settled or listed.look.stamps != state.look.stamps or any(changes[1:-1]):
+        return True
+    if changes.shelved.says_anything:
         return True
     with file.translated():
         damaged = set(database.connection.execute("SELECT id, oid FROM damaged"))
@@ -136,34 +137,47 @@ def _list_loose(git: Git, database: Database, state: State) -> Listed | None:
         select = database.connection.execute
         runs = {name for (name,) in select("SELECT id FROM runs WHERE loose UNION SELECT id FROM damaged WHERE loose")}
         seen = set(select("SELECT id, remote FROM seen WHERE loose"))
-    return listed if runs <= listed.runs.keys() and seen <= listed.seen.keys() else None
+        shelved = {ref: (oid, loose) for ref, oid, loose in select("SELECT ref, oid, loose FROM archives")}
+    everything = runs <= listed.runs.keys() and seen <= listed.seen.keys()
+    for ref, (oid, was_loose) in shelved.items():  # an archive that moved says something of runs whose refs are packed
+        at = listed.archives.get(ref)
+        everything = everything and (at is None or at.oid == oid) and (at is not None or not was_loose)
+    everything = everything and listed.archives.keys() <= shelved.keys()
+    return listed if everything else None
 
 
 def _sorted_out(look: freshness.Look, refs: Iterable[tuple[str, At]], *, whole: bool) -> Listed:
     runs: dict[RunId, At] = {}
     seen: dict[tuple[RunId, str], At] = {}
+    archives: dict[str, At] = {}
     for name, at in refs:
         run = run_of(name)
         if run is not None:
             runs[run] = at
+        elif is_clone_id(name.rpartition("/archive/")[2]):
+            archives[name] = at
         elif name.startswith(LOCAL):
             head, _, last = name.rpartition("/runs/")
             if head.startswith(LOCAL) and is_run_id(last):
                 seen[RunId(last), head.removeprefix(LOCAL).removeprefix("remote-")] = at
-    return Listed(look, runs, seen, whole)
+    return Listed(look, runs, seen, archives, whole)
 
 
 # Comparing ----------------------------------------------------------------------------------------------------------
 
 
 class _Changes(NamedTuple):
-    """What has to be read; which rows only became a file of their own, or none; what is gone; the same of mirrors."""
+    """What has to be read; which rows are only held otherwise now; what is gone; the same of mirrors; of archives."""
 
     wanted: Mapping[RunId, At]
-    moved: list[tuple[bool, RunId]]
+    moved: list[tuple[bool, Oid | None, RunId]]
     gone: list[RunId]
     seen: Mapping[tuple[RunId, str], At]
     unseen: list[tuple[RunId, str]]
+    shelved: Shelves
+
+
+_NONE = Shelves({}, (), frozenset(), frozenset(), frozenset(), frozenset())
 
 
 class _Found(NamedTuple):
@@ -173,32 +187,62 @@ class _Found(NamedTuple):
     damaged: list[tuple[Any, ...]]
 
 
-def _compare(database: Database, listed: Listed) -> _Changes:
+def _compare(git: Git, database: Database, listed: Listed) -> _Changes:
     """Returns how the refs differ from the index."""
     select = database.connection.execute
+    shelved = shelves.compare(git, database.connection, listed.archives, whole=listed.whole)
+    hot = {run: at for run, at in listed.runs.items() if run not in shelved.deleted}
     with file.translated():
-        if listed.whole:
-            rows = select("SELECT id, oid, loose FROM runs").fetchall()
-            mirrors = select("SELECT id, remote, oid, loose FROM seen").fetchall()
-        else:
-            rows = [
-                row for name in listed.runs for row in select("SELECT id, oid, loose FROM runs WHERE id = ?", (name,))
-            ]
-            asked = "SELECT id, remote, oid, loose FROM seen WHERE id = ? AND remote = ?"
-            mirrors = [row for key in listed.seen for row in select(asked, key)]
-    runs = {name: At(oid, bool(loose)) for name, oid, loose in rows}
-    seen = {(name, remote): At(oid, bool(loose)) for name, remote, oid, loose in mirrors}
+        rows = dict(_rows(database, "batch IS NULL")) if listed.whole else {}
+        rows |= _rows_of(database, [run for run in hot if run not in rows])
+        asked = "SELECT id, remote, oid, loose FROM seen"
+        one = "SELECT id, remote, oid, loose FROM seen WHERE id = ? AND remote = ?"
+        found = [select(asked)] if listed.whole else [select(one, key) for key in listed.seen]
+        seen = {(name, remote): At(oid, bool(loose)) for each in found for name, remote, oid, loose in each}
+    lost = {run for run in rows if rows[run].batch is None and run not in hot} if listed.whole else set()
+    lost |= shelved.restored - hot.keys()
+    buried: set[RunId] = set()
+    now = dict(hot)
+    if shelved.says_anything or (lost and shelved.all):
+        with file.translated():
+            for batch in shelved.lost:
+                rows |= dict(_rows(database, "batch = ?", batch))
+            if shelved.deleted:
+                rows |= _rows_of(database, sorted(shelved.deleted))
+        lost |= {
+            run for run, at in rows.items() if at.batch is not None and at.batch in shelved.lost and run not in hot
+        }
+        buried = {run for run in rows if run in shelved.deleted}
+        with file.translated():  # what new batches list may be here already, from others
+            known = dict(_rows(database, "batch IS NOT NULL")) if shelved.new else {}
+            known |= {run: at for run, at in rows.items() if at.batch is not None}
+        placed = shelves.find(git, shelved, known, lost=lost, hot=hot.keys())
+        rows |= _rows_of(database, [run for run in placed if run not in rows and run not in known])
+        rows |= {run: known[run] for run in placed if run in known}
+        now |= placed
     return _Changes(
-        {run: at for run, at in listed.runs.items() if run not in runs or runs[run].oid != at.oid},
+        {run: at for run, at in now.items() if run not in rows or rows[run].oid != at.oid},
         [
-            (at.loose, run)
-            for run, at in listed.runs.items()
-            if run in runs and runs[run].oid == at.oid and runs[run].loose != at.loose
+            (at.loose, at.batch, run)
+            for run, at in now.items()
+            if run in rows and rows[run].oid == at.oid and rows[run] != at
         ],
-        [run for run in runs if run not in listed.runs],
+        sorted((lost | buried) - now.keys()),
         {key: at for key, at in listed.seen.items() if seen.get(key) != at},
         [key for key in seen if key not in listed.seen],
+        shelved,
     )
+
+
+def _rows(database: Database, where: str, *values: str) -> Iterator[tuple[RunId, At]]:
+    """Yields where runs were; call it within `translated`."""
+    asked = f"SELECT id, oid, loose, batch FROM runs WHERE {where}"  # noqa: S608 - words of ours
+    for name, oid, loose, batch in database.connection.execute(asked, values):
+        yield RunId(name), At(Oid(oid), bool(loose), batch)
+
+
+def _rows_of(database: Database, runs: Iterable[RunId]) -> dict[RunId, At]:
+    return {name: at for run in runs for name, at in _rows(database, "id = ?", run)}
 
 
 def _read_all(git: Git, wanted: Mapping[RunId, At]) -> Iterator[_Found]:
@@ -259,17 +303,17 @@ def _read(git: Git, objects: Objects, wanted: Mapping[RunId, At]) -> _Found:
         try:
             made = _decoded(raw, name, at)
         except DataRefused as exc:
-            found.damaged.append((name, at.oid, at.loose, exc.message, exc.cause, exc.hint))
+            found.damaged.append((name, at.oid, at.loose, at.batch, exc.message, exc.cause, exc.hint))
             continue
         if made is not None and made[0].more:
             long.append((name, at, made[0]))
         elif made is not None:
-            found.rows.append(schema.row_of(*made, loose=at.loose))
+            found.rows.append(schema.row_of(*made, loose=at.loose, batch=at.batch))
     for name, at, run in long:
         try:
-            found.rows.append(schema.row_of(_completed(git, run, at.oid), "", loose=at.loose))
+            found.rows.append(schema.row_of(_completed(git, run, at.oid), "", loose=at.loose, batch=at.batch))
         except DataRefused as exc:
-            found.damaged.append((name, at.oid, at.loose, exc.message, exc.cause, exc.hint))
+            found.damaged.append((name, at.oid, at.loose, at.batch, exc.message, exc.cause, exc.hint))
     return found
 
 
@@ -306,7 +350,8 @@ def _apply(connection: Connection, changes: _Changes, found: Iterable[_Found]) -
     """Writes the changes, in a transaction of the caller."""
     many = connection.executemany
     many("DELETE FROM runs WHERE id = ?", ((name,) for name in changes.gone))
-    many("UPDATE runs SET loose = ? WHERE id = ?", changes.moved)
+    many("UPDATE runs SET loose = ?, batch = ? WHERE id = ?", changes.moved)
+    shelves.put(connection, changes.shelved)
     many("DELETE FROM damaged WHERE id = ?", ((name,) for name in (*changes.gone, *changes.wanted)))
     many("DELETE FROM seen WHERE id = ? AND remote = ?", changes.unseen)
     _put(connection, found, changes.seen)
@@ -321,7 +366,7 @@ def _put(connection: Connection, found: Iterable[_Found], seen: Mapping[tuple[Ru
     for rows, damaged in found:
         many(schema.INSERT, rows)
         many("DELETE FROM runs WHERE id = ?", ((name,) for name, *_ in damaged))
-        many("INSERT INTO damaged VALUES (?, ?, ?, ?, ?, ?)", damaged)
+        many("INSERT INTO damaged VALUES (?, ?, ?, ?, ?, ?, ?)", damaged)
     mirrors = ((name, remote, at.oid, at.loose) for (name, remote), at in seen.items())
     many("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", mirrors)
 

@@ -18,7 +18,7 @@ from pygit2.enums import ConfigLevel, DiffStatsFormat, FileStatus, ReferenceType
 from gittrack.errors import UsageError
 from gittrack.git import Git, no_git
 from gittrack.libgit.opening import configured, is_usual, open_repository, translated
-from gittrack.porcelain import Line, Status
+from gittrack.porcelain import NO_CODE, Line, Status
 from gittrack.refname import Oid
 
 _AGO = re.compile(r"(\d+)[ .](second|minute|hour|day|week|month|year)s?[ .]ago", re.IGNORECASE)
@@ -128,7 +128,20 @@ class LibPorcelain(Git):
                 oid = Oid(str(commit.id))
                 paragraph = commit.raw_message.strip().split(b"\n\n")[0].decode("utf-8", "replace")
                 subject = " ".join(paragraph.splitlines())
-                yield Line(oid, commit.short_id, ", ".join(names.get(oid, ())), subject)
+                tree, author = Oid(str(commit.tree_id)), commit.author
+                name = ", ".join(names.get(oid, ()))
+                address = author.raw_email.decode("utf-8", "replace")
+                yield Line(oid, commit.short_id, name, subject, tree, address, author.time)
+
+    def within(self, tip: Oid, *, without: Oid | None = None, paths: Sequence[str] = ()) -> frozenset[Oid]:
+        """Returns the commits reachable from `tip` and not from `without`; raises UsageError for paths."""
+        if paths:
+            raise _without_paths()
+        with translated("cannot read the history"):
+            walker = self.open().walk(tip)
+            if without:
+                walker.hide(without)
+            return frozenset(Oid(str(commit.id)) for commit in walker)
 
     def _decorations(self) -> dict[Oid, list[str]]:
         found: dict[Oid, list[str]] = {}
@@ -143,8 +156,10 @@ class LibPorcelain(Git):
                     found.setdefault(_peeled(repo, ref.oid), []).append(label + name)
         return found
 
-    def count_new(self, tips: Iterable[Oid], *, known: Iterable[str]) -> int | None:
-        """Returns how many commits are reachable from `tips` and from no ref below `known`; None if it cannot tell."""
+    def count_new(self, tips: Iterable[Oid], *, known: Iterable[str], code: bool = False) -> int | None:
+        """Returns how many commits are reachable from `tips` and from no ref below `known`; None if it cannot tell.
+
+        code: only those of code, no runs, archives and snapshots."""
         repo = self.open()
         try:
             walker = repo.walk(None)
@@ -153,12 +168,13 @@ class LibPorcelain(Git):
             for ref in self.refs(*known):
                 if ref.oid in repo:
                     walker.hide(ref.oid)
-            return sum(1 for _ in walker)
+            ours = re.compile(NO_CODE.encode(), re.MULTILINE)
+            return sum(1 for commit in walker if not (code and ours.search(commit.raw_message)))
         except (pygit2.GitError, KeyError, ValueError):
             return None
 
     def ancestry(self, tips: Iterable[Oid], *, without: Iterable[Oid]) -> dict[Oid, tuple[Oid, ...]] | None:
-        """Returns the commits reachable from `tips` and from none of `without`, with their parents; None if that fails."""
+        """Returns the commits reachable from `tips` and from none of `without`, each with its parents."""
         repo = self.open()
         try:
             walker = repo.walk(None)

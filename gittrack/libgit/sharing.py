@@ -30,7 +30,7 @@ from gittrack.codec import tree
 from gittrack.errors import GittrackError, RemoteError
 from gittrack.git import Git, RefMoved, Update, pause
 from gittrack.libgit.door import LibGit
-from gittrack.refname import LOCAL, RUNS, Kind, Oid
+from gittrack.refname import LOCAL, Kind, Oid
 
 _ATTEMPTS = 5
 _KEEP = "gittrack transfer"
@@ -58,10 +58,8 @@ def parse_refspec(text: str) -> Refspec:
     return Refspec(source.removesuffix("*"), target.removesuffix("*"), source.endswith("*"))
 
 
-def fetch(
-    git: Git, remote: str, refspecs: Sequence[str], *, terminal: bool, silence: float, prune: bool = False
-) -> None:
-    """Brings the refs that these refspecs name, with all they need; prune as in `remote.fetch`; raises RemoteError."""
+def fetch(git: Git, remote: str, refspecs: Sequence[str], *, terminal: bool, silence: float) -> None:
+    """Brings the refs that these refspecs name, with all they need; raises RemoteError."""
     specs = [parse_refspec(text) for text in refspecs]
     with _translated("fetch from", remote):
         far = _open(git, remote, push=False, terminal=terminal, silence=silence)
@@ -71,18 +69,16 @@ def fetch(
         }
         if git.count_new(set(wanted.values()), known=["refs/heads/", "refs/remotes/"]) is None:
             raise RemoteError(f"cannot fetch from '{remote}'", cause="it sent commits without their history")
-        _mirror(git, wanted, [spec.target for spec in specs if spec.star and prune])
+        _mirror(git, wanted)
         for path in kept:  # the refs protect it now
             path.unlink(missing_ok=True)
 
 
-def _mirror(git: Git, wanted: Mapping[str, Oid], whole: Sequence[str]) -> None:
-    """Moves our refs to what the remote has, from wherever they are; below `whole`, all others go."""
+def _mirror(git: Git, wanted: Mapping[str, Oid]) -> None:
+    """Moves our refs to what the remote has, from wherever they are."""
     for attempt in range(_ATTEMPTS):
         here = {ref.name: ref.oid for ref in git.refs(LOCAL)}
-        gone = [ref for ref in here if ref not in wanted and ref.startswith(tuple(whole))]
-        changes: list[Update] = [Update(ref, None, here[ref]) for ref in gone]
-        changes += [Update(ref, oid, here.get(ref)) for ref, oid in wanted.items() if here.get(ref) != oid]
+        changes = [Update(ref, oid, here.get(ref)) for ref, oid in wanted.items() if here.get(ref) != oid]
         try:
             git.update_refs(changes)
         except RefMoved:
@@ -175,7 +171,7 @@ class _Folder:
         return found, _copy(self.far, self.near, found.values())
 
     def push(self, refs: Mapping[str, Oid]) -> dict[str, str]:
-        there = {ref.name: ref.oid for ref in self.far.refs(RUNS)}
+        there = {ref.name: ref.oid for ref in self.far.refs(*refs)}
         chosen, answers = _choose(self.near, refs, there)
         kept = _copy(self.near, self.far, chosen.values())
         for ref, oid in chosen.items():

@@ -36,6 +36,7 @@ RUN_FIELDS: Mapping[str, tuple[Kind, str]] = {
     "starred": ("flag", "starred"),
     "deleted": ("flag", "deleted"),
     "pushed": ("flag", "pushed"),
+    "archived": ("flag", "archived"),
     "dirty": ("flag", "code.dirty"),
     "code.commit": ("text", "code.commit"),
     "code.branch": ("text", "code.branch"),

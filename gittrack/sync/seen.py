@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from gittrack import archives, remote, store
+from gittrack import archives, remote
 from gittrack.archives import Archive, Shelf
 from gittrack.codec import archive as archive_codec
+from gittrack.commits import MAX_COMMIT, read_commit
 from gittrack.errors import DataRefused
 from gittrack.git import Git, RefMoved, Update
 from gittrack.objects import Objects
@@ -294,7 +295,7 @@ def _root(objects: Objects, key: str, tip: Oid) -> Oid | None:
     oid = tip
     for _ in range(_MAX_STEPS):
         try:
-            commit = store.read_commit(objects, oid)
+            commit = read_commit(objects, oid)
         except DataRefused:
             break
         if key.startswith(ARCHIVE):
@@ -331,7 +332,7 @@ def _held(git: Git, oids: Collection[Oid], tips: Collection[Oid]) -> set[Oid]:
         return set()
     ordered = sorted(oids)
     with git.objects() as objects:
-        asked = objects.read_many(ordered, limit=store.MAX_COMMIT)
+        asked = objects.read_many(ordered, limit=MAX_COMMIT)
         commits = {oid for oid, found in zip(ordered, asked, strict=True) if isinstance(found, tuple)}
     outside = git.ancestry(commits, without=tips)
     return set() if outside is None else {oid for oid in commits if oid not in outside}

@@ -6,8 +6,13 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
+from gittrack import hooks
+from gittrack import repo as repos
 from tests.gitcmd import GitRepo, run
-from tests.runs import record
+from tests.hooking import call_git, install
+from tests.runs import ask, record
 
 
 def test_a_healthy_repository_is_healthy(repo: GitRepo, bare_remote: GitRepo) -> None:
@@ -76,3 +81,52 @@ def test_git_track_that_is_not_on_path_is_wrong(repo: GitRepo) -> None:
     assert "wrong  git-track is not on PATH" in done.stdout
     assert " warn  git is not on PATH" in nothing.stdout
     assert "Traceback" not in done.stderr + nothing.stderr
+
+
+def test_it_says_whether_plain_git_shares_runs(repo: GitRepo, bare_remote: GitRepo) -> None:
+    assert "plain git leaves runs alone; `git track init` lets" in ask(repo, "doctor")
+
+    ask(repo, "init", "-y")
+    lines = ask(repo, "doctor").splitlines()
+    assert "   ok  `git pull` brings the runs of 'origin'" in lines
+    assert {"   ok  the pre-push hook is in place", "   ok  the post-rewrite hook is in place"} <= set(lines)
+
+
+def test_hooks_that_went_and_refspecs_that_moved_are_warnings(
+    repo: GitRepo, bare_remote: GitRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call_git(tmp_path / "usual", "2.39.5", monkeypatch)
+    ask(repo, "init", "-y")
+    repo.git("remote", "rename", "origin", "upstream")
+    repo.git("config", "core.hooksPath", "elsewhere")
+
+    text = ask(repo, "doctor")
+
+    assert " warn  remote 'upstream' brings runs to where another remote has them" in text
+    assert " warn  the pre-push hook is not in place: core.hooksPath is " in text
+    ask(repo, "init", "--remove")
+    assert "plain git leaves runs alone" in ask(repo, "doctor")
+
+
+def test_hooks_in_settings_that_git_is_too_old_for_are_warnings(repo: GitRepo, bare_remote: GitRepo) -> None:
+    for event in hooks.EVENTS:
+        for key, value in hooks.settings(event):
+            repo.git("config", key, value)
+
+    text = ask(repo, "doctor")
+
+    if hooks.version(repos.open_repo(repo.path).git) < hooks.SETTINGS_SINCE:
+        assert " warn  the pre-push hook is not in place: git takes hooks from its settings since 2.54" in text
+    else:
+        assert "   ok  the pre-push hook is in place" in text
+
+
+def test_a_block_of_another_version_is_a_warning(repo: GitRepo, bare_remote: GitRepo) -> None:
+    ask(repo, "init", "-y", "--no-hooks")
+    install(repo)
+    file = repo.path / ".git" / "hooks" / "pre-push"
+    file.write_text(file.read_text("utf-8").replace("gittrack_say", "gittrack_says"), "utf-8")
+
+    assert " warn  the pre-push hook is that of another version" in ask(repo, "doctor")
+    ask(repo, "init", "-y")
+    assert "warn  the pre-push" not in ask(repo, "doctor")

@@ -554,3 +554,24 @@ def test_a_run_of_thousands_of_metrics_does_not_slow_the_list_down(repo: GitRepo
     began = time.perf_counter()
     assert "columns are not shown" in attempt(repo, "ls")[2]
     assert time.perf_counter() - began < 5, "it took minutes when the hint was cut a letter at a time"
+
+
+def test_the_columns_of_the_projects_standard_hold_where_no_setting_says_otherwise(repo: GitRepo) -> None:
+    record(repo, {"name": "one", "params": {"lr": 0.1, "b": 2}, "metrics": {"acc": [1]}})
+    (repo.path / "gittrack.yaml").write_text("columns: [name, params.b]\n", encoding="utf-8")
+
+    assert ask(repo, "ls").splitlines()[0].split() == ["name", "params.b"]
+    assert ask(repo, "ls", "--columns", "id").splitlines()[0].split() == ["id"]
+    repo.git("config", "track.columns", "name,params.lr")
+    assert ask(repo, "ls").splitlines()[0].split() == ["name", "params.lr"]
+
+
+def test_a_standard_that_cannot_be_read_takes_no_list_away(repo: GitRepo) -> None:
+    record(repo, {"name": "one"})
+    (repo.path / "gittrack.yaml").write_text("columns: [nonsense]\n", encoding="utf-8")
+
+    code, out, err = attempt(repo, "ls")
+
+    assert code == 0
+    assert "one" in out
+    assert "warning: cannot read 'gittrack.yaml'\ncause: line 1: 'nonsense' is no field of a run" in err

@@ -11,6 +11,7 @@ from gittrack.git import Git
 from gittrack.index import freshness, listing, state, updating
 from gittrack.index.database import Database
 from gittrack.index.listing import Index
+from gittrack.index.shelves import At
 from gittrack.objects import Objects
 from gittrack.refname import RunId
 from gittrack.repo import open_repo
@@ -98,7 +99,7 @@ def test_only_the_refs_that_changed_are_read_again(repo: GitRepo, monkeypatch: p
     read: list[str] = []
     real = updating._read
 
-    def noted(git: Git, objects: Objects, wanted: Mapping[RunId, updating.At]) -> updating._Found:
+    def noted(git: Git, objects: Objects, wanted: Mapping[RunId, At]) -> updating._Found:
         read.extend(wanted)
         return real(git, objects, wanted)
 

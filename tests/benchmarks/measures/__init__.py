@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from measures import begin, find, finish, frames, growth, guest, imports, kill, log, loop, ls, million, points, steps
+from measures import (
+    begin,
+    find,
+    finish,
+    frames,
+    growth,
+    guest,
+    imports,
+    kill,
+    log,
+    loop,
+    ls,
+    million,
+    points,
+    share,
+    steps,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +41,7 @@ ALL: dict[str, Callable[[Bench], Table]] = {
     "find": find.measure,
     "frames": frames.measure,
     "points": points.measure,
+    "share": share.measure,
     "guest": guest.measure,
     "kill": kill.measure,
 }

@@ -1,0 +1,1 @@
+"""The hooks, run by the shells and the gits that run them."""
