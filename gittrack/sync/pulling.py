@@ -10,7 +10,7 @@ from gittrack import bundles, remote
 from gittrack.errors import GittrackError
 from gittrack.git import Git
 from gittrack.refname import run_ref
-from gittrack.sync import seen, shelving, taking
+from gittrack.sync import beside, seen, shelving, taking
 from gittrack.sync.seen import Finding
 from gittrack.sync.taking import Integrated
 from gittrack.transfer import Progress
@@ -37,7 +37,9 @@ def pull(git: Git, name: str, *, progress: Progress | None = None) -> Pulled:
         seen.keep_up(git, name, refused=_names(first.refused, there))
         before = seen.log_of(git, name)
     buried = sorted(run for run in taking.here(git).shelf.deleted if run not in there)
+    had = set(beside.tips(git, name).values())
     remote.fetch_runs(git, name, without=[run_ref(run) for run in buried[-_MANY:]], progress=progress)
+    beside.complete(git, name, had, progress=progress)
     second = shelving.integrate(git)
     now = seen.mirrored(git, name)
     found = seen.keep_up(git, name, before=before, refused=_names(second.refused, now)) if now != before else []
