@@ -85,7 +85,7 @@ def catch_up(place: Repo, *, deleted: bool = False) -> Index:
     """Takes in what fetches brought, with any git; returns the runs as they are then."""
     index = Index(place.git, deleted=deleted)
     apart = index.apart
-    if apart and apart != _last_apart(place):
+    if (apart and apart != _last_apart(place)) or (place.state_dir / "unsettled").exists():
         _integrate(place)
         index.refresh()
         with contextlib.suppress(OSError):  # what is apart still, another try would not join either
@@ -112,11 +112,10 @@ def tell_parted(parted: Sequence[tuple[RunId, Oid]]) -> None:
         output.warn(f"hint: `git show {hidden[:12]}:history.tsv` and the like have the other")
 
 
-def raise_unshelved(done: Pushed, *, where: str) -> None:
+def raise_unshelved(done: Pushed, *, where: str, hint: str = "everything is kept here") -> None:
     """Raises RemoteError if a remote refused an archive."""
     if done.unshelved:
-        reason = done.unshelved[0][1]
-        raise RemoteError(f"'{where}' refused an archive of runs", cause=reason, hint="everything is kept here")
+        raise RemoteError(f"'{where}' refused an archive of runs", cause=done.unshelved[0][1], hint=hint)
 
 
 def _integrate(place: Repo) -> None:
@@ -125,6 +124,8 @@ def _integrate(place: Repo) -> None:
     from gittrack.sync import pulling
 
     done = pulling.catch_up(place.git, remote.names(place.settings))
+    if done.buried:
+        output.warn(f"{len(done.buried)} run(s) were deleted for good by others")
     for error in done.refused:
         report(error, label="warning")
     tell_parted(done.parted)
@@ -250,6 +251,8 @@ def before(place: Repo, text: str | None) -> float | None:
     found = _AGE.fullmatch(text.strip())
     if found:
         return time.time() - int(found[1]) * _HOURS[found[2]] * 3600
+    if re.fullmatch(r"[0-9]+ ?[A-Za-z]*", text.strip()):
+        raise UsageError(f"'{text}' is no age", hint="write it as in '12h', '90d', '2w', '6m' (months), '1y'")
     from gittrack.query import language
 
     return language.moment(text, place.git.date)

@@ -9,7 +9,7 @@ import click
 
 from gittrack import output, remote
 from gittrack.commands import common, verify
-from gittrack.errors import DataRefused
+from gittrack.errors import DataRefused, NotFound
 from gittrack.repo import Repo
 from gittrack.sync import pulling
 from gittrack.sync.pulling import Pulled
@@ -51,7 +51,11 @@ def _taken_in(place: Repo, where: str | None, *, quiet: bool) -> tuple[str, Inte
     with output.Progress(quiet=quiet) as progress:
         if where and where not in remote.names(place.settings) and os.path.isfile(where):
             return where, pulling.pull_bundle(place.git, Path(where).absolute(), progress=progress.report)
-        name = remote.choose(place.settings, where, branch=place.git.branch())
+        try:
+            name = remote.choose(place.settings, where, branch=place.git.branch())
+        except NotFound as exc:
+            exc.hint = f"and no file of this name; {exc.hint}" if where else exc.hint
+            raise
         return name, pulling.pull(place.git, name, progress=progress.report)
 
 

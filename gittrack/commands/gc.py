@@ -49,7 +49,7 @@ def command(
     asked = bool(keep or older_than or purge)
     runs = list(victims.values())
     if dry_run or asked:
-        _tell(place, runs, dry_run=dry_run)
+        _tell(place, runs, leaked, dry_run=dry_run)
     if dry_run:
         return
     if asked:
@@ -124,21 +124,23 @@ def _chosen(place: Repo, known: common.Runs, keep: Sequence[str], older_than: st
     return found
 
 
-def _tell(place: Repo, runs: Sequence[Run], *, dry_run: bool) -> None:
+def _tell(place: Repo, runs: Sequence[Run], leaked: Collection[RunId], *, dry_run: bool) -> None:
     """Says what goes, and what that frees."""
     would = "would delete" if dry_run else "deleting"
     _list(would, runs)
     refs = freeing.versions(place.git, [run.id for run in runs])
     seen = {ref.rpartition("/")[2] for ref in refs if ref.startswith(LOCAL)}
+    seen |= burying.archived_on_remotes(place.git, [run.id for run in runs])
     alone = sum(1 for run in runs if not run.pushed and run.id not in seen)
     if alone:
         output.warn(f"on no remote: {_count(alone)} of these")
-    shelved = sum(run.archived for run in runs)
+    shelved = sum(run.archived and run.id not in leaked for run in runs)
     if shelved:
         output.warn(f"archived: {_count(shelved)} of these; --purge frees that room too")
     found = freeing.measure(place.git, [run.oid for run in runs if run.oid], ids=[run.id for run in runs])
     verb = "would free" if dry_run else "freeing"
-    output.line(f"{verb} {_count(len(runs))}, {found.objects} objects, {output.size(found.bytes)}")
+    more = " or more, with what archives hold" if leaked else ""
+    output.line(f"{verb} {_count(len(runs))}, {found.objects} objects, {output.size(found.bytes)}{more}")
 
 
 def _tell_freed(freed: freeing.Freed, *, deleted: bool) -> None:
@@ -161,7 +163,10 @@ def _free_remote(place: Repo, name: str, *, quiet: bool) -> None:
     freed = sent.freed + done.freed
     if freed and not quiet:
         output.line(f"freed {freed} refs on '{remote.label(name)}'")
-    common.raise_unshelved(sent, where=remote.label(name))
+    if sent.archives and not quiet:
+        output.line(f"sent {sent.archives} archive(s) to '{remote.label(name)}'")
+    hint = f"what goes is gone here; `git track gc --remote {name}` sends it again when '{name}' allows it"
+    common.raise_unshelved(sent, where=remote.label(name), hint=hint)
     if sent.kept or done.kept:
         output.warn(f"warning: '{remote.label(name)}' keeps refs: {sent.kept or done.kept}")
 

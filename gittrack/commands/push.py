@@ -82,6 +82,8 @@ def _tell(done: pushing.Pushed, by_id: dict[RunId, Run], *, where: str, quiet: b
     """Says what the remote answered; raises RemoteError unless it took everything."""
     if done.archived and not quiet:
         output.line(f"pushed {done.archived} archived run{'s' * (done.archived != 1)}")
+    elif done.archives and not quiet:
+        output.line(f"pushed {done.archives} archive{'s' * (done.archives != 1)} of runs that '{where}' has already")
     if done.freed and not quiet:
         output.line(f"freed {done.freed} ref{'s' * (done.freed != 1)} of archived runs on '{where}'")
     if not quiet:

@@ -64,3 +64,11 @@ def seen_with(git: Git, runs: Collection[RunId]) -> list[str]:
         if Shelf(git, prefix + "archive/", tips={clone: tip}).listed(runs):
             found.add(prefix.removeprefix(LOCAL).partition("/")[0].removeprefix("remote-"))
     return sorted(found)
+
+
+def archived_on_remotes(git: Git, runs: Collection[RunId]) -> set[RunId]:
+    """Returns those of some runs of which an archive on a remote has some version."""
+    found: set[RunId] = set()
+    for (prefix, clone), tip in archives.mirrored(git.refs(LOCAL)).items():
+        found |= Shelf(git, prefix + "archive/", tips={clone: tip}).listed(runs).keys()
+    return found

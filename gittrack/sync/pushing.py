@@ -29,8 +29,8 @@ _ARCHIVE = "archive/"
 class Pushed:
     """What a push did: the remote's answer for each run, and the error that ended it before it had them all.
 
-    archived: how many runs went in archives; freed: how many refs of archived or deleted runs the remote let go;
-    kept: why it let some of them not go."""
+    archived: how many new runs went in archives, of which `archives` were taken; freed: how many refs of archived or
+    deleted runs the remote let go; kept: why it let some of them not go."""
 
     taken: tuple[RunId, ...] = ()
     refused: tuple[tuple[RunId, str], ...] = ()
@@ -38,6 +38,7 @@ class Pushed:
     broken: RemoteError | None = None
     parted: tuple[tuple[RunId, Oid], ...] = ()
     archived: int = 0
+    archives: int = 0
     unshelved: tuple[tuple[str, str], ...] = ()
     freed: int = 0
     kept: str = ""
@@ -226,6 +227,7 @@ class _Pushing:
         self._parted: list[tuple[RunId, Oid]] = []
         self._unshelved: list[tuple[str, str]] = []
         self._archived = 0
+        self._archives = 0
         self._freed = 0
         self._kept = ""
 
@@ -247,6 +249,7 @@ class _Pushing:
             broken=broken,
             parted=tuple(self._parted),
             archived=self._archived,
+            archives=self._archives,
             unshelved=tuple(self._unshelved),
             freed=self._freed,
             kept=self._kept,
@@ -273,6 +276,7 @@ class _Pushing:
                 else:
                     accepted[_ARCHIVE + clone] = pending[clone]
             self._note(accepted)
+            self._archives += len(accepted)
             self._unshelved += refused
             if not moved and not refused:
                 self._archived += len(new)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from gittrack import archives, boundary, packs, purging
 from gittrack.archives import Shelf
@@ -16,6 +17,7 @@ from gittrack.git import Git, Ref, RefMoved, Update
 from gittrack.lineage import Lineage
 from gittrack.objects import Objects
 from gittrack.refname import ARCHIVES, LOCAL, RUNS, TRASH, Oid, RunId, run_ref
+from gittrack.shared import make_folder
 from gittrack.sync import taking
 from gittrack.sync.moving import move
 from gittrack.sync.taking import Here, Integrated
@@ -30,10 +32,16 @@ def integrate(git: Git) -> Integrated:
     shelved = _take_archives(git, refs)
     now = taking.here(git, refs) if shelved is None else None
     shelved = shelved or _Shelved()
-    found = [*taking.mirrors(refs), *shelved.apart]
+    found = taking.mirrors(refs)
     done = taking.take_in(git, found, now=now) if found else Integrated()
-    return replace(
-        done, refused=(*shelved.refused, *done.refused), archived=shelved.archived, buried=tuple(shelved.buried)
+    return Integrated(
+        new=done.new,
+        forwarded=(*shelved.forwarded, *done.forwarded),
+        joined=(*shelved.joined, *done.joined),
+        refused=(*shelved.refused, *done.refused),
+        parted=(*shelved.parted, *done.parted),
+        archived=shelved.archived,
+        buried=tuple(shelved.buried),
     )
 
 
@@ -45,6 +53,9 @@ class _Shelved:
     apart: list[tuple[RunId, Oid]] = field(default_factory=list)
     archived: int = 0
     buried: list[RunId] = field(default_factory=list)
+    forwarded: tuple[RunId, ...] = ()
+    joined: tuple[RunId, ...] = ()
+    parted: tuple[tuple[RunId, Oid], ...] = ()
 
 
 def _take_archives(git: Git, refs: Sequence[Ref]) -> _Shelved | None:
@@ -54,7 +65,7 @@ def _take_archives(git: Git, refs: Sequence[Ref]) -> _Shelved | None:
         seen = archives.mirrored(refs)
         now = taking.here(git, refs)
         wanted = {(clone, oid) for (_, clone), oid in seen.items() if now.shelf.tips.get(clone) != oid}
-        if not wanted:
+        if not wanted and not is_unsettled(git):
             return None
         try:
             return _shelve(git, now, wanted)
@@ -63,8 +74,19 @@ def _take_archives(git: Git, refs: Sequence[Ref]) -> _Shelved | None:
     raise RefMoved("cannot take in archives", cause="other processes keep changing them", hint="try again")
 
 
+def is_unsettled(git: Git) -> bool:
+    """Tells whether archives came, and a crash kept the refs of runs from following them."""
+    return _mark(git).exists()
+
+
+def _mark(git: Git) -> Path:
+    return git.place.common_dir / "gittrack" / "unsettled"
+
+
 def _shelve(git: Git, now: Here, wanted: set[tuple[str, Oid]]) -> _Shelved:
     done = _Shelved()
+    # All that is listed is looked through again if it may not have been looked through the last time.
+    known = Shelf(git, tips={}) if is_unsettled(git) else now.shelf
     with git.objects() as objects:
         purged = set(now.shelf.purged)
         good: list[tuple[str, Oid]] = []
@@ -92,10 +114,18 @@ def _shelve(git: Git, now: Here, wanted: set[tuple[str, Oid]]) -> _Shelved:
         if now.shelf.tips.get(clone) != tip
     ]
     after = Shelf(git, tips=tips)
+    mark = _mark(git)
+    make_folder(mark.parent)
+    mark.touch()
     if changes:
         git.update_refs(changes)  # first, and durably: only then may refs of runs go
     with git.objects() as objects:
-        _drop(git, objects, now, after, done)
+        _drop(git, objects, now, known, after, done)
+    if done.apart:
+        taken = taking.take_in(git, done.apart)
+        done.forwarded, done.joined, done.parted = taken.forwarded, taken.joined, taken.parted
+        done.refused += taken.refused
+    mark.unlink(missing_ok=True)
     return done
 
 
@@ -113,33 +143,52 @@ def _merged(git: Git, clone: str, ours: Oid | None, theirs: Oid) -> Oid:
     return archives.write(git, archives.united(git, clone, ours, theirs))
 
 
-def _drop(git: Git, objects: Objects, now: Here, after: Shelf, done: _Shelved) -> None:
-    """Removes the refs of runs that the archives keep, or that are gone."""
+def _drop(git: Git, objects: Objects, now: Here, known: Shelf, after: Shelf, done: _Shelved) -> None:  # noqa: PLR0917
+    """Removes the refs of runs that the archives keep, or that are gone; known: what was looked through before."""
     gone = after.deleted
-    done.buried += sorted(run for run in now.runs if run in gone)
-    new = sorted(after.batches - now.shelf.batches)
+    done.buried += sorted(run for run in gone - now.shelf.deleted if run in now.runs or run in now.shelf.runs)
+    buried = {run: now.runs[run] for run in gone if run in now.runs}
+    drops = [Update(run_ref(run), None, oid) for run, oid in buried.items()]
+    new = sorted(after.batches - known.batches)
     kept: set[Oid] = set()
     if new:
         for tip in after.tips.values():
-            kept |= archives.parents(objects, tip, without=frozenset(now.shelf.tips.values()))
-    buried = {run: now.runs[run] for run in done.buried}
-    drops = [Update(run_ref(run), None, oid) for run, oid in buried.items()]
+            kept |= archives.parents(objects, tip, without=frozenset(known.tips.values()))
+    listed = _listed(git, objects, new)
     lineage = Lineage(objects)
-    for _, listed in archives.entries(objects, new, oid_bytes=git.place.oid_bytes, lenient=True):
-        for run, oid in listed.items():
-            ours = now.runs.get(run)
-            if run in gone:
-                continue
-            if ours and oid in kept and (ours == oid or _is_newer(git, objects, lineage, run, ours, oid)):
-                drops.append(Update(run_ref(run), None, ours))
-            elif ours != oid and (ours or now.shelf.runs.get(run, {oid}) != {oid}):
-                done.apart.append((run, oid))
-            done.archived += not ours and run not in now.shelf.runs
+    for run in listed.keys() - gone:
+        oids = listed[run]
+        ours = now.runs.get(run)
+        covers = [oid for oid in sorted(oids & kept) if _covers(git, objects, lineage, run, ours, oid)] if ours else []
+        if ours and covers:
+            drops.append(Update(run_ref(run), None, ours))
+        before = known.runs.get(run, frozenset()) if not ours else frozenset((ours,))
+        done.archived += not ours and run not in now.shelf.runs
+        versions = {*oids, *before}
+        if len(versions) > 1 and not (covers and len(oids) == 1):
+            done.apart += [(run, oid) for oid in sorted(oids - before)]
     if drops:
-        if buried:
-            git.update_refs(_into_trash(git, buried))
+        trash = _into_trash(git, buried) if buried else []
+        if trash:
+            git.update_refs(trash)
         move(git, drops)  # one that somebody edits just now stays
         packs.tidy_refs(git)
+
+
+def _listed(git: Git, objects: Objects, batches: Sequence[Oid]) -> dict[RunId, set[Oid]]:
+    """Returns the runs in batches, with every commit that each is listed with."""
+    found: dict[RunId, set[Oid]] = {}
+    for _, entries in archives.entries(objects, batches, oid_bytes=git.place.oid_bytes, lenient=True):
+        for run, oid in entries.items():
+            found.setdefault(run, set()).add(oid)
+    return found
+
+
+def _covers(  # noqa: PLR0917 - one question, and all that it depends on
+    git: Git, objects: Objects, lineage: Lineage, run: RunId, ours: Oid, theirs: Oid
+) -> bool:
+    """Tells whether an archived version has all that a ref names."""
+    return ours == theirs or _is_newer(git, objects, lineage, run, ours, theirs)
 
 
 def _is_newer(git: Git, objects: Objects, lineage: Lineage, run: RunId, ours: Oid, theirs: Oid) -> bool:  # noqa: PLR0917

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from gittrack import packs, store
 from gittrack.archives import Shelf
@@ -141,7 +141,7 @@ def _round(git: Git, commits: Sequence[tuple[RunId, Oid]], outcome: _Outcome) ->
 class _Plan(NamedTuple):
     """What becomes of a run: the version of others that it is about, and what a join does not show."""
 
-    choice: Choice
+    choice: Choice | Literal["new"]
     run: RunId
     theirs: Oid
     update: Update
@@ -169,7 +169,7 @@ class _Taking:
                 return
         elif not ref:
             self._examined(run, theirs)
-            self._plans.append(_Plan("forward", run, theirs, Update(run_ref(run), theirs, None)))
+            self._plans.append(_Plan("new", run, theirs, Update(run_ref(run), theirs, None)))
             return
         if ref:
             read_commit(self._objects, theirs)
@@ -214,8 +214,8 @@ class _Taking:
         came_true = set(move(self._git, [plan.update for plan in plans]))
         done = [plan for plan in plans if plan.update in came_true]
         store.tidy(self._git)
-        for choice, run, _, update, hidden in done:
-            kind = outcome.joined if choice == "join" else outcome.forwarded if update.old else outcome.new
+        for choice, run, _, _, hidden in done:
+            kind = outcome.joined if choice == "join" else outcome.new if choice == "new" else outcome.forwarded
             kind.append(run)
             outcome.parted += [(run, hidden)] if hidden else []
         kept = {plan.run for plan in done}

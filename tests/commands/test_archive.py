@@ -378,3 +378,53 @@ def test_status_counts_archived_runs_that_no_remote_has(repo: GitRepo, runs: lis
     assert "Not pushed to 'origin'" in ask(repo, "status")
     ask(repo, "push")
     assert json.loads(ask(repo, "status", "--json"))["unpushed"] == []
+
+
+def test_a_run_that_an_archive_lists_in_two_versions_comes_in_as_the_newer(
+    repo: GitRepo, bare_remote: GitRepo, tmp_path: Path
+) -> None:
+    record(repo, *({"name": name} for name in ("n1", "n2", "n3")))
+    ask(repo, "push")
+    other = clone(bare_remote, tmp_path / "other")
+    for step in (("archive", "--keep", "1"), ("push",), ("tag", "n1", "t1"), ("push",), ("archive",), ("push",)):
+        ask(repo, *step)
+    other.git("fetch", "-q", "origin", "+refs/runs/*:refs/gittrack/origin/runs/*")
+
+    assert {run["name"]: run["tags"] for run in listed(other)} == {"n1": ["t1"], "n2": [], "n3": []}
+    assert own_refs(other) == []
+    assert json.loads(ask(other, "status", "--json"))["unpushed"] == []
+    new = GitRepo.clone(bare_remote.path, tmp_path / "new")
+    assert ask(new, "pull") == "new 3 archived runs\n"
+
+
+def test_refs_follow_archives_though_a_crash_kept_them_from_it(
+    repo: GitRepo, bare_remote: GitRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [run] = record(repo, {"name": "one"})
+    ask(repo, "push")
+    other = clone(bare_remote, tmp_path / "other")
+    for step in (("tag", "one", "t"), ("archive",), ("push",)):
+        ask(repo, *step)
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gittrack.sync.shelving._drop", crash)
+        attempt(other, "pull")
+    assert own_refs(other) == [f"refs/runs/{run}"]
+
+    assert listed(other)[0]["tags"] == ["t"]
+    assert own_refs(other) == []
+
+
+def test_deletions_by_others_are_told_of_archived_runs_too(
+    repo: GitRepo, bare_remote: GitRepo, runs: list[str], tmp_path: Path
+) -> None:
+    ask(repo, "push")
+    other = clone(bare_remote, tmp_path / "other")
+    ask(repo, "rm", "two")
+    ask(repo, "gc", "--remote")
+
+    assert "1 run(s) were deleted for good by others" in attempt(other, "pull")[2]
+    assert attempt(other, "pull")[2] == "already up to date\n"

@@ -279,3 +279,11 @@ def test_a_run_that_was_deleted_for_good_can_be_purged_by_its_id(
     bare_remote.git("gc", "-q", "--prune=now")
     assert not has(bare_remote, blob)
     assert attempt(repo, "gc", "--purge", "nobody", "--yes")[0] == 3
+
+
+@pytest.mark.parametrize("age", ["3x", "12", "soonish"])
+def test_an_age_that_is_none_deletes_nothing(repo: GitRepo, age: str) -> None:
+    record(repo, {"name": "one"})
+    code, _, err = attempt(repo, "gc", "--older-than", age, "--yes")
+    assert (code, err.startswith("error: ")) == (2, True), err
+    assert len(listed(repo)) == 1

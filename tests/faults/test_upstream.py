@@ -99,8 +99,11 @@ class Team:
     def tamper(self) -> str:
         """Does something by force on the host; returns the run, or archive, that it was done to."""
         bare, chance = self.bare, self.chance
-        refs = bare.refs("refs/runs/")
-        ref = chance.choice(sorted(refs))
+        gone = {
+            str(run) for person in self.people for run in taking.here(open_repo(person.home.path).git).shelf.deleted
+        }
+        refs = bare.refs("refs/runs/")  # what is left of a run that was deleted for good is nobody's
+        ref = chance.choice(sorted(ref for ref in refs if ref.removeprefix("refs/runs/") not in gone))
         kind = chance.choice(KINDS)
         head = ref.removeprefix("refs/runs/")
         parents = bare.git("log", "-1", "--format=%P", ref).split()
