@@ -118,22 +118,24 @@ def _drop(git: Git, objects: Objects, now: Here, after: Shelf, done: _Shelved) -
         for tip in after.tips.values():
             kept |= archives.parents(objects, tip, without=frozenset(now.shelf.tips.values()))
     buried = {run: now.runs[run] for run in done.buried}
-    drops = [Update(run_ref(run), None, oid) for run, oid in buried.items()]
+    drops = {run: Update(run_ref(run), None, oid) for run, oid in buried.items()}
     lineage = Lineage(objects)
-    for _, listed in archives.entries(objects, new, oid_bytes=git.place.oid_bytes, lenient=True):
+    batches = archives.entries(objects, new, oid_bytes=git.place.oid_bytes, lenient=True)
+    here = gone | now.runs.keys() | now.shelf.runs.keys()
+    done.archived += len({run for _, listed in batches for run in listed} - here)
+    for _, listed in batches:
         for run, oid in listed.items():
             ours = now.runs.get(run)
             if run in gone:
                 continue
             if ours and oid in kept and (ours == oid or _is_newer(git, objects, lineage, run, ours, oid)):
-                drops.append(Update(run_ref(run), None, ours))
+                drops[run] = Update(run_ref(run), None, ours)  # once, though it was archived, edited and archived again
             elif ours != oid and (ours or now.shelf.runs.get(run, {oid}) != {oid}):
                 done.apart.append((run, oid))
-            done.archived += not ours and run not in now.shelf.runs
     if drops:
         if buried:
             git.update_refs(_into_trash(git, buried))
-        move(git, drops)  # one that somebody edits just now stays
+        move(git, list(drops.values()))  # one that somebody edits just now stays
         packs.tidy_refs(git)
 
 
