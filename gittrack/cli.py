@@ -25,7 +25,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "curate": ("tag", "edit", "rm", "check"),
     "reproduce": ("checkout",),
     "share": ("fetch", "pull", "push", "import"),
-    "maintain": ("gc", "archive", "fsck"),
+    "maintain": ("gc", "archive", "fsck", "verify"),
 }
 # What git calls, not people; in no help.
 HIDDEN = ("hook",)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from gittrack import locks
+from gittrack import boundary, locks
 from gittrack.errors import GitFailed, NotARepository
 from gittrack.objects import Objects
 from gittrack.porcelain import Porcelain, failed, first_line
@@ -143,6 +143,7 @@ class Git(Porcelain):
         self.environ.pop("GIT_WORK_TREE", None)
         if place.work_tree:
             self.environ["GIT_WORK_TREE"] = str(place.work_tree)
+        self.environ |= boundary.environment(place.common_dir)
 
     def command(self, *args: str, settings: Sequence[str] = ()) -> list[str]:
         """Returns the command line of a git that runs nobody's hooks and starts nothing in the background."""
@@ -220,9 +221,12 @@ class Git(Porcelain):
         """Tells whether an object is here; asked in any other way, a partial clone would go and fetch it."""
         return bool(self.run("rev-parse", f"--disambiguate={oid}").stdout.strip())
 
-    def objects(self) -> Objects:
-        """Returns a reader of objects; use it as a context manager."""
-        return Objects([GIT, *_PREFIX], self.environ, self.place.work_tree or self.place.git_dir)
+    def objects(self, *, beside: bool = True) -> Objects:
+        """Returns a reader of objects; use it as a context manager.
+
+        beside: also of those that lie beside a shallow clone."""
+        env = self.environ if beside else {**self.environ, "GIT_ALTERNATE_OBJECT_DIRECTORIES": ""}
+        return Objects([GIT, *_PREFIX], env, self.place.work_tree or self.place.git_dir)
 
     def count(self, tip: Oid, *, without: Oid) -> int:
         """Returns how many commits that are no joins are reachable from `tip` and not from `without`."""
@@ -273,6 +277,7 @@ class Git(Porcelain):
 
         Durable means that they survive a power cut; git syncs the files (from 2.36), we sync the directories."""
         updates = list(updates)
+        boundary.settle(self, [change.new for change in updates if change.new])
         zero = "0" * (2 * self.place.oid_bytes)
         lines = [
             f"update {change.ref}\0{change.new}\0{change.old or zero}\0"

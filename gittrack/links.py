@@ -22,6 +22,16 @@ from gittrack.refname import Oid
 K = TypeVar("K")
 Rule = Literal["exact", "committed", "rewritten", "named", "tree", "patch", "squash", "author"]
 
+_TOLD: Mapping[Rule, str] = {
+    "exact": "from {old}",
+    "committed": "committed later; ran on {old}",
+    "rewritten": "rewritten from {old}",
+    "named": "picked from {old}",
+    "tree": "same tree as {old}",
+    "patch": "same patch as {old}",
+    "squash": "squashed from {old}",
+    "author": "same author, time and subject as {old}",
+}
 MAX_SQUASHED = 2000  # commits that may have been the last one of a squashed branch, the newest first
 
 
@@ -31,6 +41,11 @@ class Link(NamedTuple):
     rule: Rule
     commit: Oid
     old: Oid
+
+    @property
+    def told(self) -> str:
+        """The rule in a few words."""
+        return _TOLD[self.rule].format(old=self.old[:7])
 
 
 class Source(NamedTuple):
@@ -60,7 +75,7 @@ def source_of(run: Run) -> Source:
 def place(git: Git, runs: Iterable[Run], lines: Sequence[Line]) -> Placed:
     """Returns the runs of each of the commits, which are a whole history, newest first.
 
-    The rules are those of docs/explanation/rewritten-commits.md. Raises GitFailed."""
+    The rules are those of docs/how-to/find-runs-after-a-rebase.md. Raises GitFailed."""
     with_code = [run for run in runs if run.code.commit]
     began: dict[Source, float] = {}
     for run in with_code:
@@ -257,17 +272,17 @@ class _Matcher:
         """Returns where the history has the same change, for those that it has."""
         touched = self._diffs.touched(asked.values())
         found: dict[Oid, list[int]] = {}
-        near: dict[Oid, list[int]] = {}  # changes of the same paths
+        near: dict[Oid, str] = {}  # the paths of those that are of the same paths
         for oid, change in asked.items():
             what = touched.get(change)
             if what and what.contents in self._contents:
                 found[oid] = self._contents[what.contents]
             elif what and what.paths in self._paths and self._texts:
-                near[oid] = self._paths[what.paths]
-        theirs = dict.fromkeys(Change(self._lines[at].oid) for ats in near.values() for at in ats)
-        patches = self._diffs.patches([*(asked[oid] for oid in near), *theirs])
+                near[oid] = what.paths
+        theirs = [at for paths in dict.fromkeys(near.values()) for at in self._paths[paths]]
+        patches = self._diffs.patches([*(asked[oid] for oid in near), *(Change(self._lines[at].oid) for at in theirs)])
         by_patch: dict[str | None, list[int]] = {}
-        for at in dict.fromkeys(at for ats in near.values() for at in ats):
+        for at in theirs:
             by_patch.setdefault(patches.get(Change(self._lines[at].oid)), []).append(at)
         for oid in near:
             patch = patches.get(asked[oid])

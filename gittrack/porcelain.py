@@ -143,6 +143,17 @@ class Porcelain(ABC):
         done = self.run("rev-list", "--count", *only, "--stdin", "--not", *globs, input=given)
         return int(done.stdout or 0) if done.returncode == 0 else None
 
+    def ancestry(self, tips: Iterable[Oid], *, without: Iterable[Oid]) -> dict[Oid, tuple[Oid, ...]] | None:
+        """Returns the commits reachable from `tips` and from none of `without`, each with its parents.
+
+        What is missing here or is no commit is passed over; None if the rest cannot be walked."""
+        asked = "".join([*(f"{oid}\n" for oid in tips), *(f"^{oid}\n" for oid in without)])
+        done = self.run("rev-list", "--parents", "--ignore-missing", "--stdin", input=asked.encode())
+        if done.returncode:
+            return None
+        lines = done.stdout.decode("ascii", "replace").splitlines()
+        return {Oid(words[0]): tuple(map(Oid, words[1:])) for words in map(str.split, lines)}
+
     def changed_paths(self, old: Oid, new: Oid) -> tuple[str, ...]:
         """Returns the paths that differ between two commits or trees."""
         raw = self.ask("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new)

@@ -3,15 +3,16 @@
 A push of code is the moment at which people share; nobody should have to remember a second command. But what was
 pushed cannot be taken back, so only runs go whose code is going, or is there, and only to a remote that takes runs;
 files that were never committed stay until somebody said that they may go. And nobody waits: what takes longer than
-`PATIENCE` goes on by itself while git pushes the code (docs/decisions/0013-runs-go-before-their-code.md)."""
+`PATIENCE` goes on by itself while git pushes the code (docs/decisions/0017-runs-go-before-their-code.md)."""
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -37,6 +38,14 @@ class Along:
 
     runs: tuple[tuple[RunId, Oid], ...] = ()
     held: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the runs of a push: what is to be said, and whether they arrived; None if none had to go."""
+
+    said: tuple[str, ...] = ()
+    arrived: bool | None = None
 
 
 def objection(place: Repo, name: str, url: str, refs: Sequence[PushedRef], asked: Push) -> GittrackError | None:
@@ -139,12 +148,10 @@ def _has_runs(git: Git, name: str) -> bool:
 
 def along(place: Repo, name: str, refs: Sequence[PushedRef], *, to: str) -> Along:
     """Returns the runs that `to` lacks and whose code is there, or is among what is pushed to `name`."""
-    git = place.git
-    if not _differ(git, to):
-        return Along()
     from gittrack.index.listing import Index  # noqa: PLC0415 - most pushes have no new runs, and need not load this
     from gittrack.sync import pushing  # noqa: PLC0415 - as above
 
+    git = place.git
     pending = pushing.unpushed(git, to)
     codes = {run.id: run.code for run in Index(git, deleted=True).of({run for run, _ in pending})}
     known = [prefix for each in dict.fromkeys((name, to)) for prefix in (f"refs/remotes/{each}/", mirror_prefix(each))]
@@ -188,49 +195,35 @@ def _missing(git: Git, commits: Iterable[Oid], tips: Sequence[Oid], known: Seque
 # Sending --------------------------------------------------------------------------------------------------------------
 
 
-def send(git: Git, name: str, wanted: Iterable[RunId]) -> str:
-    """Pushes runs, and returns what became of it in one line; begins with `pushed` if the remote took them all."""
-    from gittrack.sync import pushing  # noqa: PLC0415 - as above
-
-    ids = set(wanted)
-    pending: list[tuple[RunId, Oid]] = []
-    try:
-        pushing.look(git, name)  # what was deleted for good must not come back
-        pending = [(run, tip) for run, tip in pushing.unpushed(git, name) if run in ids]
-        done = pushing.push(git, name, pending)
-    except GittrackError as exc:
-        return f"runs stay here: {_because(exc)}; `git track push` tries again"
-    if done.broken:
-        return f"some runs stay here: {_because(done.broken)}; `git track push` tries again"
-    where = remotes.label(name)
-    if done.refused:
-        count = f"{len(done.refused)} of {len(pending)} run(s)"
-        return f"'{where}' refused {count}: {done.refused[0][1]}; `git track push` tries again"
-    return f"pushed {len(pending)} run(s) to '{where}'"
-
-
-def _because(error: GittrackError) -> str:
-    return f"{error.message}: {error.cause}" if error.cause else error.message
-
-
-def send_apart(place: Repo, name: str, runs: Sequence[tuple[RunId, Oid]], *, patience: float | None) -> str:
-    """Pushes runs in a process of its own, and returns what is to be said; begins as that of `send`.
+def push_along(
+    place: Repo, name: str, refs: Sequence[PushedRef], *, to: str, patience: float | None = PATIENCE
+) -> Outcome:
+    """Pushes the runs of what is pushed to `name` to the remote `to`, in a process of its own.
 
     patience: the seconds to wait for it, or None to wait until it ends."""
+    if not _differ(place.git, to):
+        return Outcome()
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        _be_the_child(place, name, [run for run, _ in runs], writing)
+        _be_the_child(place, name, refs, to=to, writing=writing)
     os.close(writing)
-    with os.fdopen(reading, "rb") as said:
-        if not select.select([said], [], [], patience)[0]:
-            return f"{len(runs)} run(s) are still being pushed, in the background"
-        text = said.read().decode("utf-8", "replace")
+    with os.fdopen(reading, "rb") as answer:
+        try:
+            if not select.select([answer], [], [], patience)[0]:
+                return Outcome(("runs are still being pushed, in the background",), arrived=False)
+            text = answer.read()
+        except BaseException:  # Ctrl-C: the code does not go, so the runs must not either
+            os.killpg(child, signal.SIGTERM)
+            raise
     os.waitpid(child, 0)
-    return text or f"{len(runs)} run(s) stay here; `git track push` says why"
+    if not text:
+        return Outcome(("runs stay here; `git track push` says why",), arrived=False)
+    said, arrived = json.loads(text)
+    return Outcome(tuple(said), arrived)
 
 
-def _be_the_child(place: Repo, name: str, runs: Sequence[RunId], writing: int) -> NoReturn:
+def _be_the_child(place: Repo, name: str, refs: Sequence[PushedRef], *, to: str, writing: int) -> NoReturn:
     """Pushes runs, says what became of it, and ends: in a session of its own, where nothing can ask for a password."""
     try:
         os.setsid()
@@ -240,7 +233,8 @@ def _be_the_child(place: Repo, name: str, runs: Sequence[RunId], writing: int) -
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # the hook went on without us
         _end_after(LONGEST)
         place.git.environ[GUARD] = "1"
-        os.write(writing, send(place.git, name, runs).encode())
+        done = _push_along(place, name, refs, to=to)
+        os.write(writing, json.dumps([done.said, done.arrived]).encode())
     finally:
         os._exit(0)
 
@@ -250,3 +244,38 @@ def _end_after(seconds: float) -> None:
     timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
     timer.daemon = True
     timer.start()
+
+
+def _push_along(place: Repo, name: str, refs: Sequence[PushedRef], *, to: str) -> Outcome:
+    try:
+        found = along(place, name, refs, to=to)
+        done = _send(place.git, to, {run for run, _ in found.runs}) if found.runs else Outcome()
+    except GittrackError as exc:
+        return Outcome((f"runs stay here: {_because(exc)}; `git track push` tries again",), arrived=False)
+    if not found.held:
+        return done
+    stay = (
+        f"{found.held} run(s) with uncommitted files stay here: `git track push` asks, track.publishSnapshots decides"
+    )
+    return Outcome((*done.said, stay), arrived=False)
+
+
+def _send(git: Git, name: str, wanted: Collection[RunId]) -> Outcome:
+    """Pushes runs; raises GittrackError if the remote answered for none."""
+    from gittrack.sync import pushing  # noqa: PLC0415 - as above
+
+    pushing.look(git, name)  # what was deleted for good must not come back
+    pending = [(run, tip) for run, tip in pushing.unpushed(git, name) if run in wanted]
+    done = pushing.push(git, name, pending)
+    if done.broken:
+        return Outcome((f"some runs stay here: {_because(done.broken)}; `git track push` tries again",), arrived=False)
+    where = remotes.label(name)
+    if done.refused:
+        count = f"{len(done.refused)} of {len(pending)} run(s)"
+        said = f"'{where}' refused {count}: {done.refused[0][1]}; `git track push` tries again"
+        return Outcome((said,), arrived=False)
+    return Outcome((f"pushed {len(pending)} run(s) to '{where}'",), arrived=True)
+
+
+def _because(error: GittrackError) -> str:
+    return f"{error.message}: {error.cause}" if error.cause else error.message

@@ -11,7 +11,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 
-from gittrack import answers, locks, redact, transfer
+from gittrack import answers, boundary, locks, redact, shallows, transfer
 from gittrack.errors import GittrackError, NotFound, RemoteError, UsageError
 from gittrack.git import Git
 from gittrack.refname import RUNS, Oid, mirror_prefix, prefix_fault
@@ -91,11 +91,13 @@ def prefix(settings: Settings, remote: str) -> str:
     return found
 
 
-def fetch_runs(git: Git, remote: str, *, progress: Progress | None = None) -> None:
-    """Brings every run of the remote into our mirror of it; raises RemoteError.
+def fetch_runs(git: Git, remote: str, *, without: Sequence[str] = (), progress: Progress | None = None) -> None:
+    """Brings every run of the remote into our mirror of it, and takes out what is gone there; raises RemoteError.
 
-    The mirror follows the remote; what is only here is never touched, whatever `fetch.prune` says."""
-    fetch(git, remote, [f"+{RUNS}*:{mirror_prefix(remote)}*"], progress=progress)
+    The mirror follows the remote; what is only here is never touched, whatever `fetch.prune` says. `without` are refs
+    that are not wanted. Where there is no git, what is gone there stays."""
+    specs = [f"+{RUNS}*:{mirror_prefix(remote)}*", *(f"^{ref}" for ref in without if git.has_executable)]
+    fetch(git, remote, specs, prune=git.has_executable, progress=progress)
 
 
 def fetch(
@@ -104,10 +106,66 @@ def fetch(
     """Fetches exactly these refspecs, whose left sides are called as runs are here; raises RemoteError.
 
     prune: what the remote has no more is removed from the right sides."""
+    if git.has_executable and boundary.is_cut(git.place.common_dir):
+        _fetch_into_shallow(git, remote, refspecs, prune=prune, progress=progress)
+        return
     known = read_settings(git)
     there = prefix(known, remote)
     done = bring(git, remote, [_there(spec, there) for spec in refspecs], known=known, prune=prune, progress=progress)
     if done and done.returncode:
+        raise failed("fetch from", remote, done)
+
+
+def _fetch_into_shallow(
+    git: Git, remote: str, refspecs: Sequence[str], *, prune: bool, progress: Progress | None
+) -> None:
+    """Fetches refspecs into a shallow clone; the history below runs stays where it is."""
+    there = listed(git, remote, progress=progress)
+    wanted: dict[str, Oid] = {}
+    whole = []
+    excluded = {spec[1:] for spec in refspecs if spec.startswith("^")}
+    for spec in refspecs:
+        source, _, target = spec.removeprefix("+").partition(":")
+        if spec.startswith("^"):
+            continue
+        if source.endswith("*"):
+            whole.append(target.removesuffix("*"))
+        elif source not in there:
+            raise RemoteError(f"cannot fetch from '{label(remote)}'", cause=f"it has no {source} any more")
+        for ref, oid in there.items():
+            if ref not in excluded and (ref == source or (source.endswith("*") and ref.startswith(source[:-1]))):
+                wanted[target.removesuffix("*") + (ref.removeprefix(source[:-1]) if source.endswith("*") else "")] = oid
+    gone = [ref.name for ref in git.refs(*whole) if ref.name not in wanted] if prune and whole else []
+    shallows.fetch(git, wanted, shallow_bring(git, remote, progress=progress), gone=gone)
+
+
+def shallow_bring(git: Git, remote: str, *, progress: Progress | None = None) -> shallows.Bring:
+    """Returns what fetches commits, and nothing below them, from a remote into a view; it raises RemoteError."""
+    known = read_settings(git)
+
+    def bring_into(view: Git, oids: Sequence[Oid]) -> None:
+        args = ("--depth=1", "--no-filter", "--no-tags", "--no-prune", "--no-write-fetch-head", "--refmap=")
+        more = ("--no-auto-maintenance", "--no-recurse-submodules")
+        told = "--progress" if transfer.needs_progress(progress) else "--quiet"
+        command = ("fetch", *args, *more, told, "--end-of-options", remote, *oids)
+        done = run(view, *command, known=known, settings=("fetch.unpackLimit=1",), progress=progress)
+        if done.returncode:
+            raise failed("fetch from", remote, done)
+
+    return bring_into
+
+
+def bring_objects(
+    git: Git, remote: str, oids: Sequence[Oid], *, known: Settings, progress: Progress | None = None
+) -> None:
+    """Fetches objects that a partial clone left out, with all below them; raises RemoteError."""
+    args = ("--no-filter", "--no-tags", "--no-prune", "--no-write-fetch-head", "--refmap=", "--no-auto-maintenance")
+    told = "--progress" if transfer.needs_progress(progress) else "--quiet"
+    # Nothing is to be negotiated: what is wanted is known by name.
+    settings = ("fetch.negotiationAlgorithm=noop", "fetch.unpackLimit=1")
+    command = ("fetch", *args, "--no-recurse-submodules", told, "--end-of-options", remote, *oids)
+    done = run(git, *command, known=known, settings=settings, progress=progress)
+    if done.returncode:
         raise failed("fetch from", remote, done)
 
 
@@ -126,7 +184,8 @@ def bring(
         return None
     args = (
         "--no-tags",
-        "--prune" if prune else "--no-prune",
+        # All or nothing: after a cut a run would be gone, and the archive that it went into not yet here.
+        *(("--prune", "--no-prune-tags", "--atomic") if prune else ("--no-prune",)),
         "--no-write-fetch-head",
         "--no-auto-maintenance",
         "--refmap=",

@@ -74,12 +74,12 @@ def test_without_being_asked_for_nothing_is_pushed(repo: GitRepo, bare_remote: G
 
 
 def test_runs_that_end_together_go_as_one_push(auto: GitRepo, bare_remote: GitRepo) -> None:
-    auto.git("config", "track.autoPushDelay", "0.7")
+    auto.git("config", "track.autoPushDelay", "1.5")
     file = add_hook(bare_remote, "post-receive", "true")
 
     record(auto, *({} for _ in range(6)))
 
-    until(lambda: len(bare_remote.refs(RUNS)) == 6)
+    until(lambda: len(bare_remote.refs(RUNS)) == 6 and is_idle(auto))
     assert calls(file) == 1
 
 

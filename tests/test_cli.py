@@ -330,7 +330,8 @@ def lines_of(name: str) -> st.SearchStrategy[list[str]]:
     return st.tuples(parts, last).map(lambda found: [name, *(word for part in found[0] for word in part), *found[1]])
 
 
-LINES = st.sampled_from([name for name in COMMANDS if name != "demo"]).flatmap(lines_of)
+# `watch --wait` waits for ever, and `watch` for a run that `start` left open, as they should.
+LINES = st.sampled_from([name for name in COMMANDS if name not in ("demo", "watch")]).flatmap(lines_of)
 
 
 @pytest.fixture
@@ -355,6 +356,8 @@ def playground(repo: GitRepo, bare_remote: GitRepo, monkeypatch: pytest.MonkeyPa
 @given(line=LINES)
 def test_any_words_end_in_a_documented_exit_code(playground: GitRepo, line: list[str]) -> None:
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
+    if line[0] == "watch":  # it follows what an example before it began, and nobody ends
+        shutil.rmtree(playground.path / ".git" / "gittrack" / "live", ignore_errors=True)
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = out, err
     try:

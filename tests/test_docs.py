@@ -162,6 +162,49 @@ def test_the_commands_of_the_page_on_comparing_runs_work(repo: GitRepo) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_page_on_a_standard_checks_runs_and_gates_a_push(repo: GitRepo, bare_remote: GitRepo) -> None:
+    write, push, install, ci = _blocks("docs/how-to/check-runs.md", "sh")
+    record(repo, {"params": {"lr": 0.1}, "metrics": {"val/acc": [0.5]}})
+    assert "all is as 'gittrack.yaml' asks" in gitcmd.run(["sh", "-ec", write], cwd=repo.path).stderr
+    repo.commit({}, "a standard")
+
+    gitcmd.run(["sh", "-ec", push.replace("git track init ", "git track init -y ")], cwd=repo.path)
+
+    done = gitcmd.run(["git", "push", "origin", "main"], cwd=repo.path, check=False)
+    assert done.returncode != 0
+    assert "gates.release asks for a finished run of this code, and there is none" in done.stderr
+    assert "--hook-type pre-push" in install
+    done = gitcmd.run(["sh", "-ec", ci], cwd=repo.path, check=False)
+    assert (done.returncode, [found["field"] for found in json.loads(done.stdout)]) == (1, ["gates.release"])
+    record(repo, {"params": {"lr": 0.1}, "metrics": {"val/acc": [0.5]}})
+    gitcmd.run(["git", "push", "origin", "main"], cwd=repo.path)
+    assert bare_remote.refs("refs/heads/") == repo.refs("refs/heads/")
+
+
+def test_the_page_on_guarding_a_server_names_its_settings_and_its_commands_work(repo: GitRepo) -> None:
+    page = "docs/how-to/guard-a-server.md"
+    text, script = (ROOT / page).read_text("utf-8"), (ROOT / "hooks" / "update").read_text("utf-8")
+    keys = set(re.findall(r"gittrack\.(\w+)", script.replace("gittrack.maxblob", "").replace("gittrack.max'", "")))
+    assert {key for key in keys if key.lower() != key} == set(
+        re.findall(r"^\| `gittrack\.(\w+)` \|", text, re.MULTILINE)
+    )
+    place, loop, purge = (block.replace("/srv/git/", "../") for block in _blocks(page, "sh"))
+    bare = GitRepo.init(repo.path.parent / "project.git", "--bare")
+    (bare.path / "hooks").mkdir(exist_ok=True)
+    gitcmd.run(["sh", "-ec", place.replace("cp hooks/", f"cp {ROOT}/hooks/")], cwd=repo.path)
+    repo.git("remote", "add", "origin", str(bare.path))
+    refused = "this is no name of a run"
+    push = ["git", "push", "origin", "main", "main:refs/runs/x"]
+    assert refused in gitcmd.run(push, cwd=repo.path, check=False).stderr
+    assert set(bare.refs()) == {"refs/heads/main"}
+    (bare.path / "hooks" / "update").unlink()
+    loop = loop.replace("/path/to/update", f"{ROOT}/hooks/update")
+    (bare.path / "hooks" / "pre-receive").write_text(f"#!/bin/sh\n{loop}", "utf-8")
+    assert refused in gitcmd.run([*push, "main:other"], cwd=repo.path, check=False).stderr
+    assert set(bare.refs()) == {"refs/heads/main"}
+    gitcmd.run(["sh", "-ec", purge], cwd=repo.path)
+
+
 def test_the_schema_of_diff_has_exactly_the_keys_that_are_printed(repo: GitRepo) -> None:
     schema = json.loads((ROOT / "docs/reference/diff.schema.json").read_text("utf-8"))["properties"]
     one = {"metrics": {"acc": [1]}, "files": {"a.txt": "x"}}

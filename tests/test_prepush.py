@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from tests.gitcmd import GitRepo
 from tests.hooking import install, ours, push, runs_of
 from tests.recording import make
 from tests.runs import ask
+
+HELD = "1 run(s) with uncommitted files stay here: `git track push` asks, track.publishSnapshots decides"
 
 
 @pytest.fixture
@@ -84,7 +89,7 @@ def test_uncommitted_files_stay_here_until_somebody_said_that_they_may_go(
     (hooked.path / "notes.txt").write_text("private\n", "utf-8")
     make(hooked, name="dirty")
 
-    assert ours(push(hooked)) == ["1 run(s) with uncommitted files stay here: `git track push` asks about them"]
+    assert ours(push(hooked)) == [HELD]
     assert runs_of(bare_remote) == {}
     hooked.git("config", "track.publishSnapshots", "false")
     assert ours(push(hooked)) == []
@@ -304,7 +309,7 @@ def test_a_setting_that_makes_no_sense_stops_no_code(hooked: GitRepo, bare_remot
     hooked.commit({"train.py": "2\n"}, "better")
     make(hooked)
 
-    assert ours(push(hooked)) == ["track.publishSnapshots is 'perhaps'"]
+    assert ours(push(hooked)) == ["runs stay here: track.publishSnapshots is 'perhaps'; `git track push` tries again"]
     assert bare_remote.refs() == hooked.refs("refs/heads/")
 
 
@@ -340,9 +345,33 @@ def test_a_remote_that_does_not_answer_costs_a_push_of_code_five_seconds(hooked:
         done = push(hooked)
 
         took = time.monotonic() - began
-    assert ours(done) == ["1 run(s) are still being pushed, in the background"]
+    assert ours(done) == ["runs are still being pushed, in the background"]
     assert prepush.PATIENCE <= took < prepush.PATIENCE + 4
     assert hooked.refs("refs/remotes/origin/")["refs/remotes/origin/main"] == hooked.git("rev-parse", "main")
+
+
+@pytest.mark.slow
+def test_who_interrupts_a_push_sends_no_runs_in_the_background(hooked: GitRepo) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        deaf.settimeout(20)
+        hooked.git("remote", "add", "lab", f"git://127.0.0.1:{deaf.getsockname()[1]}/runs.git")
+        hooked.git("config", "track.remote", "lab")
+        hooked.git("update-ref", "refs/gittrack/lab/runs/r000000000000", "HEAD")
+        make(hooked)
+        pushing = subprocess.Popen(
+            ["git", "push"],
+            cwd=hooked.path,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        connection, _ = deaf.accept()
+        with connection:
+            os.killpg(pushing.pid, signal.SIGINT)
+            assert pushing.wait(20) != 0
+            connection.settimeout(20)
+            while connection.recv(1024):
+                pass  # until nobody holds the other end
 
 
 # What is stopped ------------------------------------------------------------------------------------------------------

@@ -121,9 +121,10 @@ def raise_unshelved(done: Pushed, *, where: str) -> None:
 
 def _integrate(place: Repo) -> None:
     """Takes in what the mirrors hold."""
-    from gittrack.sync import shelving
+    from gittrack import remote
+    from gittrack.sync import pulling
 
-    done = shelving.integrate(place.git)
+    done = pulling.catch_up(place.git, remote.names(place.settings))
     for error in done.refused:
         report(error, label="warning")
     tell_parted(done.parted)
@@ -157,8 +158,19 @@ class Runs:
         return self.index.runs()
 
     def commit(self, text: str) -> Oid | None:
-        """Returns the commit that git's own syntax names."""
-        return self.place.git.resolve(text)
+        """Returns the commit that git's own syntax names; if it has no run, that of one it was rewritten from."""
+        oid = self.place.git.resolve(text)
+        return oid if oid is None or self.index.of_commit(oid) else self._rewritten(text, oid)
+
+    def _rewritten(self, text: str, oid: Oid) -> Oid:
+        """Returns the commit of the newest run that stands under a commit in the log; says why it does."""
+        from gittrack import links
+
+        placed = links.place(self.place.git, self.runs, list(self.place.git.log(oid)))
+        for run in placed.runs.get(oid, ())[:1]:
+            output.warn(f"no run was made from '{text}' itself; the one shown: {placed.link(run).told}")
+            return run.oid or run.code.exact or oid
+        return oid
 
     def find(self, text: str) -> Run:
         """Returns the run that `text` names; raises NotFound or Ambiguous."""

@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from gittrack import output, remote
-from gittrack.commands import common
+from gittrack.commands import common, verify
 from gittrack.errors import DataRefused
 from gittrack.repo import Repo
 from gittrack.sync import pulling
+from gittrack.sync.pulling import Pulled
 from gittrack.sync.taking import Integrated
 
 
@@ -32,12 +33,17 @@ def fetch(where: str | None, *, quiet: bool) -> None:
     if not quiet:
         _tell(done)
     common.tell_parted(done.parted)
+    found = done.rewritten if isinstance(done, Pulled) else ()
+    for text in verify.tell(found):
+        output.warn(f"warning: {text}")
     for error in done.refused:
         common.report(error, label="warning")
     if done.refused:
         raise DataRefused(
             f"{len(done.refused)} run(s) from '{remote.label(name)}' were refused", hint="the others are here"
         )
+    if found:
+        raise verify.rewritten(found)
 
 
 def _taken_in(place: Repo, where: str | None, *, quiet: bool) -> tuple[str, Integrated]:
@@ -60,5 +66,6 @@ def _tell(done: Integrated) -> None:
         output.line(f"new {done.archived} archived run{'s' * (done.archived != 1)}")
     if done.buried:
         output.warn(f"{len(done.buried)} run(s) were deleted for good by others")
-    if not (done.refused or done.new or done.forwarded or done.joined or done.archived or done.buried):
+    rewritten = done.rewritten if isinstance(done, Pulled) else ()
+    if not (done.refused or rewritten or done.new or done.forwarded or done.joined or done.archived or done.buried):
         output.warn("already up to date")

@@ -18,6 +18,7 @@ from gittrack.settings import environment
 
 if TYPE_CHECKING:
     from gittrack.caller import PushedRef
+    from gittrack.gates import Decision
 
 
 @click.command("hook", hidden=True, context_settings={"ignore_unknown_options": True})
@@ -48,56 +49,36 @@ def _pre_push(place: Repo, words: Sequence[str], text: str) -> int:
     if error:
         _tell(error.lines())
         return hooks.STOP
-    if _is_stopped(place, refs, runs_pushed=None):  # runs of code that is stopped must not publish it
+    told: Sequence[str] = ()
+    if place.settings.get("gate").lower() != "off":
+        judged = _stopped(place, refs, runs_pushed=None, told=())  # runs of code that is stopped must not publish it
+        if judged.blocked:
+            return hooks.STOP
+        told = judged.lines
+    to = prepush.target(place, name) if name and not asked.trial and prepush.carries_code(refs) else None
+    if to is None:
+        return 0
+    required = place.settings.get("pushPolicy").lower() == "require"
+    done = prepush.push_along(place, name, refs, to=to, patience=None if required else prepush.PATIENCE)
+    if done.said and not (done.arrived and asked.quiet):
+        output.warn(f"gittrack: {'; '.join(done.said)}")
+    if done.arrived is False and required and _stopped(place, refs, runs_pushed=False, told=told).blocked:
         return hooks.STOP
-    arrived = None
-    if name and not asked.trial and prepush.carries_code(refs):
-        arrived = _push_along(place, name, refs, quiet=asked.quiet)
-    stopped = arrived is False and _are_required(place) and _is_stopped(place, refs, runs_pushed=False)
-    return hooks.STOP if stopped else 0
+    return 0
 
 
-def _is_stopped(place: Repo, refs: Sequence[PushedRef], *, runs_pushed: bool | None) -> bool:
-    """Tells whether a gate that somebody asked for stops the push, and says why."""
-    if place.settings.get("gate").lower() == "off" and runs_pushed is None:
-        return False
+def _stopped(place: Repo, refs: Sequence[PushedRef], *, runs_pushed: bool | None, told: Sequence[str]) -> Decision:
+    """Returns what the gates say that somebody asked for, after saying it; `told` was said already."""
     from gittrack import gates
 
     decision = gates.decide(place, refs, runs_pushed=runs_pushed)
-    _tell(decision.lines)
-    return decision.blocked
-
-
-def _are_required(place: Repo) -> bool:
-    return place.settings.get("pushPolicy").lower() == "require"
+    _tell([line for line in decision.lines if line not in told])
+    return decision
 
 
 def _tell(lines: Sequence[str]) -> None:
     for line in lines:
         output.warn(line)
-
-
-def _push_along(place: Repo, name: str, refs: Sequence[PushedRef], *, quiet: bool) -> bool | None:
-    """Pushes the runs of what is pushed, and says so; returns whether the remote has them, None if none had to go."""
-    from gittrack import prepush
-
-    to = prepush.target(place, name)
-    if to is None:
-        return None
-    found = prepush.along(place, name, refs, to=to)
-    said, arrived = [], None
-    if found.runs:
-        patience = None if _are_required(place) else prepush.PATIENCE
-        said = [prepush.send_apart(place, to, found.runs, patience=patience)]
-        arrived = said[0].startswith("pushed ")
-    if arrived and quiet:
-        said.clear()
-    if found.held:
-        said.append(f"{found.held} run(s) with uncommitted files stay here: `git track push` asks about them")
-        arrived = False
-    if said:
-        output.warn(f"gittrack: {'; '.join(said)}")
-    return arrived
 
 
 def _asked(place: Repo, words: Sequence[str], text: str) -> tuple[str, str, list[PushedRef]]:

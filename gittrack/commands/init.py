@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 
@@ -88,6 +89,8 @@ def _how(hook: Hook) -> list[str]:
 def _by_hand(hook: Hook) -> list[str]:
     """Returns the line to add, in the words of whoever manages the hooks."""
     folder, line = str(hook.path.parent) if hook.path else "", hooks.line(hook.event)
+    if folder == os.devnull:
+        return ["it says that no hooks are run: `git config --unset core.hooksPath` first"]
     if "lefthook" in hook.why:
         words = "{1} {2}" if hook.event == "pre-push" else "{1}"
         return [

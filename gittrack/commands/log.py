@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import click
@@ -10,23 +10,12 @@ import click
 from gittrack import forms, links, output
 from gittrack.commands import common
 from gittrack.errors import NotFound
-from gittrack.links import Link, Placed, Rule
+from gittrack.links import Link, Placed
 from gittrack.model import Run
 from gittrack.porcelain import Line
 from gittrack.refname import Oid
 from gittrack.repo import Repo
 from gittrack.terminal import printable
-
-SAID: Mapping[Rule, str] = {
-    "exact": "",
-    "committed": "committed later; ran on {old}",
-    "rewritten": "rewritten from {old}",
-    "named": "picked from {old}",
-    "tree": "same tree as {old}",
-    "patch": "same patch as {old}",
-    "squash": "squashed from {old}",
-    "author": "same author, time and subject as {old}",
-}
 
 
 class LogCommand(common.JsonCommand):
@@ -125,7 +114,7 @@ def _run_line(screen: output.Screen, run: Run, link: Link | None) -> str:
     ]
     parts += [(f"{printable(name)} {output.number(value)}", "") for name, value in numbers[:3]]
     if link and link.rule != "exact":
-        parts.append((f"({SAID[link.rule].format(old=link.old[:7])})", output.CYAN))
+        parts.append((f"({link.told})", output.CYAN))
     parts += [(f"[{printable(', '.join(run.tags))}]", "")] if run.tags else []
     parts += [("uncommitted changes", "")] if run.code.dirty and not (link and link.rule == "committed") else []
     return _fitted(screen, parts, gap="  ", indent="    ")

@@ -69,7 +69,7 @@ class LibGit(LibPorcelain):
             commit = self.open()[oid].peel(pygit2.Commit)
             return Oid(str(commit.tree_id)), commit.commit_time
 
-    def objects(self) -> LibObjects:
+    def objects(self, *, beside: bool = True) -> LibObjects:  # noqa: ARG002 - git alone reads what lies beside
         """Returns a reader of objects; use it as a context manager."""
         return LibObjects(self.open())
 

@@ -173,6 +173,21 @@ class LibPorcelain(Git):
         except (pygit2.GitError, KeyError, ValueError):
             return None
 
+    def ancestry(self, tips: Iterable[Oid], *, without: Iterable[Oid]) -> dict[Oid, tuple[Oid, ...]] | None:
+        """Returns the commits reachable from `tips` and from none of `without`, each with its parents."""
+        repo = self.open()
+        try:
+            walker = repo.walk(None)
+            for oid in tips:
+                if isinstance(repo.get(oid), pygit2.Commit):
+                    walker.push(oid)
+            for oid in without:
+                if isinstance(repo.get(oid), pygit2.Commit):
+                    walker.hide(oid)
+            return {Oid(str(each.id)): tuple(Oid(str(parent)) for parent in each.parent_ids) for each in walker}
+        except (pygit2.GitError, KeyError, ValueError):
+            return None
+
     def changed_paths(self, old: Oid, new: Oid) -> tuple[str, ...]:
         """Returns the paths that differ between two commits or trees."""
         with translated("cannot compare two commits"):

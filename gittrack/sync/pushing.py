@@ -17,7 +17,7 @@ from gittrack.git import Git, RefMoved, Update
 from gittrack.lineage import Lineage
 from gittrack.refname import ARCHIVES, RUNS, Oid, RunId, mirror_prefix, run_of, run_ref
 from gittrack.sending import Change
-from gittrack.sync import joins, shelving, taking
+from gittrack.sync import joins, seen, shelving, taking
 from gittrack.sync.taking import Here, Integrated
 from gittrack.transfer import Progress
 
@@ -88,14 +88,15 @@ def look(git: Git, name: str, *, progress: Progress | None = None) -> Integrated
 
 def unpushed(git: Git, name: str) -> list[tuple[RunId, Oid]]:
     """Returns the runs with a ref of their own, with their tips, that have something which the remote lacks."""
-    return _unpushed(git, taking.here(git), _mirrored(git, name))
+    return _unpushed(git, name, taking.here(git), _mirrored(git, name))
 
 
-def _unpushed(git: Git, now: Here, there: Here) -> list[tuple[RunId, Oid]]:
+def _unpushed(git: Git, name: str, now: Here, there: Here) -> list[tuple[RunId, Oid]]:
     differing = {run: tip for run, tip in now.runs.items() if there.runs.get(run) != tip}
     if not differing:
         return []
     gone = now.shelf.deleted
+    behind = seen.behind(git, name, there.runs)
     news = there.shelf.tips.items() - now.shelf.tips.items()  # what archives here cover has no ref here
     shelved = there.shelf.of([run for run in differing if run not in there.runs]) if news else {}
     found = []
@@ -103,7 +104,7 @@ def _unpushed(git: Git, now: Here, there: Here) -> list[tuple[RunId, Oid]]:
         lineage = Lineage(objects)
         for run, tip in differing.items():
             known = [there.runs[run]] if run in there.runs else sorted(shelved.get(run, ()))
-            if run not in gone and not any(not _has_more(lineage, run, tip, one) for one in known):
+            if run not in gone and (run in behind or not any(not _has_more(lineage, run, tip, one) for one in known)):
                 found.append((run, tip))
     return found
 
@@ -122,7 +123,7 @@ def outgoing(git: Git, name: str) -> Outgoing:
     # A push that was cut short may have left refs there; what has none here is not many.
     left = {run: tip for run, tip in there.runs.items() if run not in now.runs}
     covered = () if not left or _keeps_refs(git, name) else tuple(_covered(git, left, there.shelf))
-    return Outgoing(tuple(_unpushed(git, now, there)), archives, archived, covered)
+    return Outgoing(tuple(_unpushed(git, name, now, there)), archives, archived, covered)
 
 
 def _covered(git: Git, runs: Mapping[RunId, Oid], shelf: Shelf) -> list[tuple[RunId, Oid]]:
@@ -228,6 +229,12 @@ class _Pushing:
         self._freed = 0
         self._kept = ""
 
+    def _note(self, accepted: Mapping[str, Oid]) -> None:
+        """Writes down what the remote took, so that it is noticed if it lets go of it."""
+        if accepted:
+            with contextlib.suppress(OSError):  # the runs are there; only a rewrite of them might go unnoticed
+                seen.note_pushed(self._git, self._name, accepted)
+
     @property
     def did_anything(self) -> bool:
         return bool(self._taken or self._refused or self._joined or self._archived or self._freed)
@@ -256,12 +263,16 @@ class _Pushing:
             ]
             moved: list[str] = []
             refused: list[tuple[str, str]] = []
+            accepted: dict[str, Oid] = {}
             for answer in sending.send(self._git, self._name, changes, progress=self._progress):
                 clone = answer.ref.removeprefix(ARCHIVES)
                 if answer.moved and attempt + 1 < _ATTEMPTS:
                     moved.append(clone)
                 elif not answer.taken:
                     refused.append((clone, answer.reason))
+                else:
+                    accepted[_ARCHIVE + clone] = pending[clone]
+            self._note(accepted)
             self._unshelved += refused
             if not moved and not refused:
                 self._archived += len(new)
@@ -284,15 +295,18 @@ class _Pushing:
         """Sends runs."""
         for attempt in range(_ATTEMPTS):
             moved: list[RunId] = []
+            accepted: dict[str, Oid] = {}
             changes = [Change(run_ref(run), tip) for run, tip in pending.items()]
             for answer in sending.send(self._git, self._name, changes, progress=self._progress):
                 run = RunId(answer.ref.removeprefix(RUNS))
                 if answer.taken:
                     self._taken.append(run)
+                    accepted[run] = pending[run]
                 elif answer.moved:
                     moved.append(run)
                 else:
                     self._refused.append((run, answer.reason))
+            self._note(accepted)
             if not moved:
                 return
             if attempt + 1 == _ATTEMPTS:

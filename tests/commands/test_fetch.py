@@ -46,9 +46,10 @@ def test_pruning_loses_no_run(repo: GitRepo, bare_remote: GitRepo) -> None:
     repo.git("fetch", "--all", "--prune", "--prune-tags")
     assert repo.refs("refs/runs/") == before
     bare_remote.git("update-ref", "-d", f"refs/runs/{pushed}")
-    repo.track("fetch")
+    done = repo.track("fetch", check=False)
     repo.git("fetch", "--prune")
 
+    assert (done.returncode, f"run {pushed} was deleted on 'origin'" in done.stderr) == (1, True)
     assert repo.refs("refs/runs/") == before
     assert sorted(run["name"] for run in listed(repo)) == ["local", "pushed"]
     assert before.keys() == {f"refs/runs/{pushed}", f"refs/runs/{local}"}

@@ -396,6 +396,13 @@ def test_hooks_that_live_elsewhere_are_left_to_whoever_keeps_them(
     assert "core.hooksPath" in said
 
 
+def test_hooks_that_are_switched_off_stay_off(repo: GitRepo, bare_remote: GitRepo) -> None:
+    repo.git("config", "core.hooksPath", "/dev/null")
+    said = ask(repo, "init", "-y")
+    assert "`git config --unset core.hooksPath` first" in said
+    assert not (repo.path / ".git" / "hooks" / "pre-push").exists()
+
+
 def test_a_path_that_names_the_usual_folder_is_no_other(repo: GitRepo, bare_remote: GitRepo) -> None:
     repo.git("config", "core.hooksPath", str(repo.path / ".git" / "hooks"))
     ask(repo, "init", "-y")

@@ -252,6 +252,16 @@ class DoorSuite(ABC):
         assert [f"{line.oid}\0{line.short}\0{line.subject}" for line in lines] == said
         assert lines[0].names == "HEAD -> main"
         assert sorted(lines[-1].names.split(", ")) == ["origin/main", "tag: v1", "tag: v2"]
+        said = judge(repo, "log", "--format=%T %ae %at", "main").decode().splitlines()
+        assert [f"{line.tree} {line.author} {line.authored}" for line in lines] == said
+
+    def test_a_part_of_the_history_is_what_rev_list_says(self, repo: GitRepo) -> None:
+        first = head(repo)
+        second, third = (Oid(repo.commit({name: "1"}, name)) for name in "ab")
+        git = self.open(repo)
+        assert git.within(third) == {first, second, third}
+        assert git.within(third, without=first) == {second, third}
+        assert git.within(first, without=third) == frozenset()
 
     def test_two_commits_are_compared(self, repo: GitRepo) -> None:
         first = head(repo)

@@ -18,7 +18,8 @@ from tests.gitcmd import GitRepo, run
 from tests.runs import ask, attempt, listed, record
 
 HOOK = Path(__file__).parent.parent.parent / "hooks" / "update"
-SHELLS = ("sh", "dash", "busybox sh", "bash --posix")
+# Each with the pre-receive hook that looks ahead, and one without.
+SHELLS = ("sh", "sh, prepared", "busybox sh, prepared", "bash --posix, prepared")
 CLONE, OTHER = "c0123456789ab", "czzzzzzzzzzzz"
 
 
@@ -31,13 +32,22 @@ ONE, TWO, THREE = ids(3)
 
 
 def install(bare: GitRepo, shell: str = "sh") -> None:
-    """Makes ours the update hook of a bare repository, run by this shell."""
-    if shutil.which(shell.split(maxsplit=1)[0]) is None:
-        pytest.skip(f"there is no {shell.split(maxsplit=1)[0]} here")
-    hook = bare.path / "hooks" / "update"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text(f'#!/bin/sh\nexec {shell} "{HOOK}" "$@"\n', encoding="utf-8")
-    hook.chmod(0o755)
+    """Makes ours the hook of a bare repository, run by this shell: update, and pre-receive if it is `prepared`.
+
+    Busybox brings an awk, a tr and an rm of its own, and is on servers that have no others."""
+    shell, _, prepared = shell.partition(", ")
+    program = shell.partition(" ")[0]
+    if shutil.which(program) is None:
+        pytest.skip(f"there is no {program} here")
+    tools = bare.path / "tools"
+    tools.mkdir(exist_ok=True)
+    for name in ("awk", "tr", "rm", "mkdir") if program == "busybox" else ():
+        (tools / name).symlink_to(str(shutil.which(program)))
+    for event in ("update", "pre-receive") if prepared else ("update",):
+        hook = bare.path / "hooks" / event
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f'#!/bin/sh\nPATH="{tools}:$PATH" exec {shell} "{HOOK}" "$@"\n', encoding="utf-8")
+        hook.chmod(0o755)
 
 
 @pytest.fixture
@@ -65,7 +75,7 @@ def ref(name: str) -> str:
 # Our own flows --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["path", "http", "https", "ssh"])
+@pytest.mark.parametrize("kind", ["path", "http", "ssh"])
 def test_what_git_track_does_passes_over_every_transport(kind: str, repo: GitRepo, tmp_path: Path) -> None:
     with sharing.host(kind, tmp_path / "host") as host:
         install(host.bare)
@@ -94,6 +104,55 @@ def test_what_git_track_does_passes_over_every_transport(kind: str, repo: GitRep
         forced = repo.git("rev-parse", f"{ref(one)}~1")
         assert set(push(repo, f"+{forced}:{ref(one)}", f":{ref(two)}")) == {ref(one), ref(two)}
         assert repo.refs("refs/runs/") == host.bare.refs("refs/runs/")
+
+
+def test_archives_and_what_they_free_pass(repo: GitRepo, server: GitRepo, colleague: GitRepo) -> None:
+    install(server)
+    record(repo, *({"name": f"run-{number}"} for number in range(6)))
+    ask(repo, "push")
+    ask(colleague, "pull")
+    ask(repo, "archive", "--keep", "4")
+    ask(repo, "push")
+    assert len(server.refs("refs/runs/")) == 5
+    ask(repo, "tag", "run-0", "again")  # an archived run has a ref once more
+    ask(repo, "push")
+    ask(repo, "rm", "run-1", "run-2")
+    ask(repo, "gc", "--remote")
+    ask(repo, "push")
+    ask(colleague, "archive", "--keep", "2")  # which knows of none of that
+    ask(colleague, "push")
+    ask(colleague, "pull")
+    ask(repo, "pull")
+
+    names = {found["name"] for found in listed(repo)}
+    assert names == {found["name"] for found in listed(colleague)} == {f"run-{number}" for number in (0, 3, 4, 5)}
+    assert repo.refs("refs/runs/").items() >= server.refs("refs/runs/archive/").items()
+    assert set(push(repo, *(f":{name}" for name in server.refs("refs/runs/archive/")))) == set(
+        server.refs("refs/runs/archive/")
+    )
+
+
+def test_a_purge_passes_where_the_server_allows_it(repo: GitRepo, server: GitRepo) -> None:
+    leaked = record(repo, {"name": "leaked"}, {"name": "fine"}, {"name": "new"})[0]
+    ask(repo, "push")
+    ask(repo, "archive", "--keep", "1")
+    ask(repo, "push")
+    before = server.refs("refs/runs/archive/")
+
+    assert attempt(repo, "gc", "--purge", leaked, "--remote", "--yes")[0] != 0
+    assert server.refs("refs/runs/archive/") == before
+    server.git("config", "gittrack.allowPurge", "true")
+    ask(repo, "gc", "--purge", leaked, "--remote", "--yes")
+
+    assert server.refs("refs/runs/archive/") != before
+    assert {found["name"] for found in listed(repo)} == {"fine", "new"}
+
+
+def test_what_a_remote_allows_is_found_out_with_probes(repo: GitRepo, server: GitRepo) -> None:
+    said = ask(repo, "doctor", "--remote", "origin")
+
+    assert "refused" not in said
+    assert server.refs("refs/runs/") == {}
 
 
 def test_refs_that_are_not_ours_pass_untouched(repo: GitRepo, server: GitRepo) -> None:
@@ -352,21 +411,21 @@ def test_trees_that_a_run_may_not_have_are_refused(shell: str, repo: GitRepo, ba
         assert text in why[ref(name)]
     # A client would count for ever before it pushes that, so the hook is asked as git asks it.
     bomb = plumbing.run_commit(repo, ONE, root=trees[wide])
-    asked = [*shell.split(), str(HOOK), ref(ONE), plumbing.NO_ID, bomb]
+    asked = [*shell.partition(",")[0].split(), str(HOOK), ref(ONE), plumbing.NO_ID, bomb]
     done = run(asked, cwd=repo.path, env={"GIT_DIR": str(repo.path / ".git")}, check=False)
     assert done.returncode == 1
     assert wide in done.stderr
 
 
 def test_limits_are_those_of_the_servers_settings(repo: GitRepo, server: GitRepo) -> None:
-    large: dict[str, bytes] = {f"artifacts/{number}": b"x" * 300_000 for number in range(3)}
+    large: dict[str, bytes] = {f"artifacts/{number}": b"x" * 3_000_000 for number in range(3)}
     many: dict[str, bytes] = {f"artifacts/{number}": b"" for number in range(1500)}
     first = f"{plumbing.run_commit(repo, ONE, more=large)}:{ref(ONE)}"
     second = f"{plumbing.run_commit(repo, TWO, more=many)}:{ref(TWO)}"
     refused = {
-        ("maxBlob", "256k"): {ref(ONE): "a file of it has 300000 bytes; gittrack.maxBlob is 262144"},
+        ("maxBlob", "2m"): {ref(ONE): "a file of it has 3000000 bytes; gittrack.maxBlob is 2097152"},
         ("maxEntries", "1400"): {ref(TWO): "it has 1502 files and folders; gittrack.maxEntries is 1400"},
-        ("maxRun", "800000"): {ref(ONE): "its files have 900028 bytes; gittrack.maxRun is 800000"},
+        ("maxRun", "8000000"): {ref(ONE): "its files have 9000028 bytes; gittrack.maxRun is 8000000"},
     }
 
     for (key, value), expected in refused.items():
@@ -508,17 +567,68 @@ def test_an_archive_goes_when_another_one_has_taken_it_in(
 # Cost -----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_new_run_costs_two_git_processes_and_an_edit_no_more(repo: GitRepo, tmp_path: Path) -> None:
-    counted = tmp_path / "counted"
-    counted.mkdir()
-    git = shutil.which("git")
-    (counted / "git").write_text(f'#!/bin/sh\necho "$1" >> "{tmp_path}/calls"\nexec {git} "$@"\n', encoding="utf-8")
-    (counted / "git").chmod(0o755)
+def count_calls(tools: Path) -> Path:
+    """Puts a git into a folder of programs that notes each call; returns the file with a line for each."""
+    tools.mkdir(exist_ok=True)
+    calls = tools.parent / "calls"
+    script = f'#!/bin/sh\necho "$*" >> "{calls}"\nexec {shutil.which("git")} "$@"\n'
+    (tools / "git").write_text(script, encoding="utf-8")
+    (tools / "git").chmod(0o755)
+    return calls
+
+
+def test_a_new_run_costs_two_git_processes_and_an_edit_no_more(
+    repo: GitRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = count_calls(tmp_path / "tools")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'tools'}:{os.environ['PATH']}")
     first = plumbing.run_commit(repo, ONE)
     edited = plumbing.run_commit(repo, ONE, first, more={"edited": b""})
 
     for old, new in ((plumbing.NO_ID, first), (first, edited)):
-        (tmp_path / "calls").write_text("", encoding="utf-8")
-        env = {"PATH": f"{counted}:{os.environ['PATH']}"}
-        subprocess.run([str(HOOK), ref(ONE), old, new], cwd=repo.path, env={**os.environ, **env}, check=True)
-        assert (tmp_path / "calls").read_text("utf-8").split() == ["cat-file", "-c"]
+        calls.write_text("", encoding="utf-8")
+        subprocess.run([str(HOOK), ref(ONE), old, new], cwd=repo.path, check=True)
+        assert [line.split()[-2] for line in calls.read_text("utf-8").splitlines()] == ["commit", "--full-tree"]
+
+
+def test_with_a_look_ahead_many_runs_cost_as_many_processes_as_few(repo: GitRepo, server: GitRepo) -> None:
+    install(server, "sh, prepared")
+    calls = count_calls(server.path / "tools")
+    code = repo.git("rev-parse", "HEAD")
+    content = {"edits/01a2b3c4d5e60000-0123abcd.json": b"{}", "artifacts/a b": b"", "env/packages.txt": b"x==1\n"}
+    plain = {path: each for path, each in content.items() if " " not in path}
+    pushed = {name: plumbing.run_commit(repo, name, code, more=plain) for name in ids(12)}
+    edited = {name: plumbing.run_commit(repo, name, oid, more=plain | {"a": b"1"}) for name, oid in pushed.items()}
+    odd = {name: plumbing.run_commit(repo, name, oid, more=content) for name, oid in edited.items()}
+
+    for tips, costs in ((pushed, 3), (edited, 3), (dict([*odd.items()][:5]), 3 + 2 * 5)):
+        calls.write_text("", encoding="utf-8")
+        assert push(repo, *(f"{oid}:{ref(name)}" for name, oid in tips.items())) == {}
+        assert len(calls.read_text("utf-8").splitlines()) == costs
+    assert server.refs("refs/runs/") == {ref(name): oid for name, oid in (edited | dict([*odd.items()][:5])).items()}
+
+
+def test_what_was_found_sound_is_so_for_this_update_alone(repo: GitRepo, server: GitRepo) -> None:
+    install(server, "sh, prepared")
+    sound = {name: plumbing.run_commit(repo, name) for name in ids(4)}
+    assert push(repo, *(f"{oid}:{ref(name)}" for name, oid in sound.items())) == {}
+
+    others = [f"+{plumbing.run_commit(repo, name, more={'a': b''})}:{ref(name)}" for name in sound]
+    crossed = [f"+{oid}:{ref(name)}" for name, oid in zip(sound, reversed(sound.values()), strict=True)]
+
+    for specs in (others, crossed):
+        assert set(push(repo, *specs)) == {ref(name) for name in sound}
+
+
+def test_a_commit_that_swallows_the_next_one_is_not_taken_for_it(repo: GitRepo, server: GitRepo) -> None:
+    install(server, "busybox sh, prepared")
+    repo.fsck_at_teardown = server.fsck_at_teardown = False
+    root = plumbing.files(repo, {"run.yaml": b""})
+    first, *others = ids(5)
+    head = f"tree {root}\nauthor A <a> 1 +0000\ncommitter A <a> 1 +0000\n\n".encode()
+    torn = plumbing.write(repo, tree.make_object("commit", head + b"\0" * 300 + b"\nx\n", algorithm="sha1"))
+    lies = f"{plumbing.run_message(others[0])}\nRun: {first}\nRecord: {{}}\n"
+    commits = {first: torn, others[0]: plumbing.commit(repo, root, lies)}
+    commits |= {name: plumbing.run_commit(repo, name) for name in others[1:]}
+
+    assert list(push(repo, *(f"{oid}:{ref(name)}" for name, oid in commits.items()))) == [ref(first)]
