@@ -161,6 +161,25 @@ def test_two_clones_that_archive_overlapping_sets_agree(repo: GitRepo, bare_remo
     assert [attempt(each, "push")[2] for each in (repo, other)] == ["everything up-to-date\n"] * 2
 
 
+def test_a_run_that_was_archived_edited_and_archived_again_comes_in_once(
+    repo: GitRepo, bare_remote: GitRepo, tmp_path: Path
+) -> None:
+    record(repo, {"name": "one"})
+    ask(repo, "push")
+    other = clone(bare_remote, tmp_path / "other")
+    new = GitRepo.clone(bare_remote.path, tmp_path / "new")
+    ask(repo, "archive")
+    ask(repo, "tag", "one", "good")
+    ask(repo, "archive")
+    ask(repo, "push")
+
+    ask(other, "pull")
+
+    assert own_refs(other) == []
+    assert shown(other, "one")["tags"] == ["good"]
+    assert "new 1 archived run\n" in ask(new, "pull")
+
+
 def test_archived_runs_can_be_deleted_restored_and_checked_out(repo: GitRepo, runs: list[str]) -> None:
     ask(repo, "rm", "two")
     assert [run["name"] for run in listed(repo)] == ["three", "one"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -18,12 +19,13 @@ from dataclasses import dataclass, field
 class Relay:
     """A listener that passes everything on to `target`, until it has passed `limit` bytes in one of the directions.
 
-    Then it `breaks` the connection, or else hangs. With a limit of -1 nothing is passed, not even a greeting.
-    `per_second` bytes go through at most."""
+    Then it `breaks` the connection, or `resets` it, which throws away what is under way, or else hangs. With a limit of
+    -1 nothing is passed, not even a greeting. `per_second` bytes go through at most."""
 
     target: int
     limit: int | None = None
     breaks: bool = False
+    resets: bool = False
     per_second: int | None = None
     port: int = 0
     passed: int = 0
@@ -33,7 +35,7 @@ class Relay:
 
     def heal(self) -> None:
         """Makes the line good again for connections to come."""
-        self.limit, self.breaks, self.per_second = None, False, None
+        self.limit, self.breaks, self.resets, self.per_second = None, False, False, None
 
     def serve(self, listener: socket.socket) -> None:
         while not self._over.is_set():
@@ -70,8 +72,18 @@ class Relay:
 
     def _go_bad(self, *both: socket.socket) -> None:
         self.stuck.set()
-        if self.breaks:
+        if self.resets:
+            self._reset(*both)
+        elif self.breaks:
             self._hang_up(*both)
+
+    @staticmethod
+    def _reset(*both: socket.socket) -> None:
+        for each in both:
+            with contextlib.suppress(OSError):
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                each.shutdown(socket.SHUT_RD)  # so that nobody waits in it, for then it would not be closed
+            each.close()
 
     @staticmethod
     def _hang_up(*both: socket.socket) -> None:
