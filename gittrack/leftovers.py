@@ -6,6 +6,7 @@ only be silent; if its run was sealed meanwhile, what it still writes stays, unt
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -121,7 +122,7 @@ def is_spent(folder: Path, *, now: float) -> bool:
 
 @contextlib.contextmanager
 def sole(folder: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Yields whether no other process seals this folder now."""
+    """Yields whether no other process seals this folder now; True where a file system has no such locks."""
     try:
         import fcntl  # noqa: PLC0415 - not on every system
     except ImportError:
@@ -130,7 +131,7 @@ def sole(folder: Path, *, wait: bool = False) -> Iterator[bool]:
     with folder.joinpath(journal.HEADER).open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError:
-            yield False
+        except OSError as exc:
+            yield exc.errno not in (errno.EAGAIN, errno.EACCES)
             return
         yield True

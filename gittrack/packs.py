@@ -196,10 +196,10 @@ def _locked(path: Path):  # type: ignore[no-untyped-def] # noqa: ANN202 - a cont
     except (ImportError, OSError):
         yield False
         return
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with os.fdopen(fd, "rb+", buffering=0):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
         yield True
-    except OSError:
-        yield False
-    finally:
-        os.close(fd)

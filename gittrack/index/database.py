@@ -8,6 +8,7 @@ read-only repository, no room left) the index lives in memory."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sqlite3
@@ -247,7 +248,7 @@ def _alone(folder: Path | None) -> Iterator[None]:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except OSError as exc:
-                if time.monotonic() > end:
+                if time.monotonic() > end or exc.errno not in (errno.EAGAIN, errno.EACCES):  # it has no locks
                     raise Unusable(str(exc)) from exc
                 time.sleep(0.005)
         yield

@@ -1,108 +1,159 @@
-"""Many processes record in one clone, while others list, tidy up and archive; with `flock`, and where it fails.
+"""Many processes record in one clone beside everything that tidies, archives, lists and pushes: each run is finished.
 
-On a network file system `flock` may be refused, or granted to everybody at once. Nothing that is recorded may hang on
-it, so both are put in its place here."""
+With locks that work, and on a file system whose `flock` fails, as some network ones do."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.faults.test_races import RECORD
+from gittrack import packs
+from gittrack.index.database import LOCK_SECONDS
+from tests.faults.killing import kill_one
 from tests.gitcmd import GitRepo
+from tests.reader import only
 from tests.runs import ask, listed
 
-LOCKS = {
-    "works": "",
-    "refused": "def flock(fd, operation):\n    raise OSError(errno.ENOLCK, 'no locks available')\n",
-    "granted to all": "def flock(fd, operation):\n    pass\n",
-}
-OTHERS = """
-while [ ! -e '{stop}' ]; do
-  for command in 'git track ls --json' 'git gc --quiet' 'git track archive --quiet --keep 5'; do
-    $command >'{said}' 2>&1 || {{ echo "$command"; cat '{said}'; }} >>'{failures}'
-  done
-done
+RECORD = """
+import sys
+import gittrack as gt
+
+for number in range(int(sys.argv[2])):
+    with gt.init(name=f"run-{sys.argv[1]}-{number}") as run:
+        for step in range(5):
+            run.log({"loss": number + step / 100})
+    assert run.sealed is not None, number
+"""
+BESIDE = (
+    "while [ ! -e '{stop}' ]; do git gc --quiet --prune=now; sleep 0.1; done",
+    "while [ ! -e '{stop}' ]; do git track archive -q; git track ls; sleep 0.1; done",
+    "while [ ! -e '{stop}' ]; do git track push -q; sleep 0.1; done",
+)
+# Every Python looks for a module of this name when it starts.
+NO_LOCKS = """
+import errno, fcntl
+
+def flock(file, operation):
+    raise OSError(errno.{reason}, "flock does not work here")
+
+fcntl.flock = flock
 """
 
 
-@pytest.fixture(params=LOCKS)
-def locks(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Puts something in the place of `flock`, in every Python that is started."""
-    if LOCKS[request.param]:
-        site = tmp_path / "site"
-        site.mkdir()
-        module = f"import errno, fcntl\n\n{LOCKS[request.param]}\nfcntl.flock = flock\n"
-        (site / "sitecustomize.py").write_text(module, encoding="utf-8")
-        monkeypatch.setenv("PYTHONPATH", str(site))
-    return str(request.param)
+def without_locks(folder: Path, reason: str) -> dict[str, str]:
+    """Returns the environment in which `flock` fails in every Python."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(NO_LOCKS.format(reason=reason), encoding="utf-8")
+    return {"PYTHONPATH": str(folder)}
 
 
 @contextmanager
-def others(repo: GitRepo, tmp_path: Path) -> Iterator[None]:
-    """Lists, tidies up and archives in a loop; asserts that none of it failed."""
-    stop, said, failures = (tmp_path / name for name in ("stop", "said", "failures"))
-    failures.touch()
-    script = OTHERS.format(stop=stop, said=said, failures=failures)
-    process = subprocess.Popen(["sh", "-c", script], cwd=repo.path)
+def busy(repo: GitRepo, stop: Path, env: Mapping[str, str]) -> Iterator[None]:
+    """Tidies, archives, lists and pushes all the time."""
+    started = [
+        subprocess.Popen(
+            ["sh", "-c", script.format(stop=stop)],
+            cwd=repo.path,
+            env={**os.environ, **env},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for script in BESIDE
+    ]
     try:
         yield
     finally:
         stop.touch()
-        process.wait(300)
-    assert failures.read_text("utf-8") == ""
+        for process in started:
+            process.wait(120)
 
 
-def written(repo: GitRepo, tmp_path: Path, *, processes: int, each: int) -> None:
-    """Lets processes record runs at once, and asserts that each run was finished and is listed."""
+def recorded(repo: GitRepo, tmp_path: Path, *, writers: int, each: int, env: Mapping[str, str]) -> None:
+    """Has so many processes record so many runs each; none may fail or have anything to say, and all are there."""
     script = tmp_path / "record.py"
     script.write_text(RECORD, encoding="utf-8")
-    with others(repo, tmp_path):
+    with busy(repo, tmp_path / "stop", env):
         started = [
-            subprocess.Popen([sys.executable, script, str(each)], cwd=repo.path, stderr=subprocess.PIPE, text=True)
-            for _ in range(processes)
+            subprocess.Popen(
+                [sys.executable, script, str(number), str(each)],
+                cwd=repo.path,
+                env={**os.environ, **env},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(writers)
         ]
-        ends = [(process.communicate(timeout=1800)[1], process.returncode) for process in started]
-    assert Counter(ends) == {("", 0): processes}
+        said = [(process.communicate(timeout=1200)[1], process.returncode) for process in started]
+    assert [each for each in said if each != ("", 0)] == []
+    names = {f"run-{writer}-{number}" for writer in range(writers) for number in range(each)}
     found = listed(repo)
-    assert len({entry["id"] for entry in found}) == len(found) == processes * each
-    assert Counter(entry["name"] for entry in found) == {f"run-{number}": processes for number in range(each)}
-    assert {(entry["status"], entry["metrics"]["loss"]["count"]) for entry in found} == {("finished", 20)}
-    assert any(entry["archived"] for entry in found)
+    assert (len(found), {run["name"] for run in found}) == (len(names), names)
+    assert {(run["status"], run["metrics"]["loss"]["count"]) for run in found} == {("finished", 5)}
+    repo.fsck()
     ask(repo, "fsck")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("locks", ["works", "refused"], indirect=True)
-def test_eight_writers_finish_every_run(repo: GitRepo, tmp_path: Path, locks: str) -> None:
-    written(repo, tmp_path, processes=8, each=4)
+def shared(repo: GitRepo, colleague: GitRepo) -> None:
+    """Asserts that a colleague gets all runs, each once."""
+    ask(repo, "push")
+    ask(colleague, "pull")
+    there, here = (sorted(run["id"] for run in listed(each)) for each in (colleague, repo))
+    assert there == here
+    assert len(set(here)) == len(here)
+
+
+@pytest.mark.parametrize("reason", [None, "ENOLCK"], ids=["locks", "no locks"])
+def test_writers_finish_beside_all_that_tidies(
+    repo: GitRepo, colleague: GitRepo, tmp_path: Path, reason: str | None
+) -> None:
+    env = without_locks(tmp_path / "site", reason) if reason else {}
+    recorded(repo, tmp_path, writers=4, each=3, env=env)
+    shared(repo, colleague)
 
 
 @pytest.mark.faults
-def test_sixty_four_writers_finish_every_run(repo: GitRepo, tmp_path: Path, locks: str) -> None:
-    written(repo, tmp_path, processes=64, each=20)
+@pytest.mark.parametrize("reason", [None, "ENOLCK", "ENOSYS"])
+def test_64_writers_of_20_runs_finish_beside_all_that_tidies(
+    repo: GitRepo, colleague: GitRepo, tmp_path: Path, reason: str | None
+) -> None:
+    env = without_locks(tmp_path / "site", reason) if reason else {}
+    recorded(repo, tmp_path, writers=64, each=20, env=env)
+    shared(repo, colleague)
 
 
-def test_the_stand_in_for_flock_is_what_every_process_sees(repo: GitRepo, tmp_path: Path, locks: str) -> None:
-    script = """
-import fcntl, sys
-with open(sys.argv[1], "w") as one, open(sys.argv[1], "w") as two:
-    try:
-        fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        print("refused")
-        sys.exit()
-    try:
-        fcntl.flock(two, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print("works")
-    else:
-        print("granted to all")
-"""
-    assert repo.python(script, str(tmp_path / "lock")).stdout.strip() == locks
+def test_a_crashed_run_is_recovered_where_no_locks_work(repo: GitRepo, tmp_path: Path) -> None:
+    kill_one(repo, tmp_path / "victim.py", after=0.01)
+    assert repo.track("ls", env=without_locks(tmp_path / "site", "ENOLCK")).returncode == 0
+    assert only(repo).status == "crashed"
+
+
+def test_a_listing_does_not_wait_for_locks_that_cannot_be_had(repo: GitRepo, tmp_path: Path) -> None:
+    env = without_locks(tmp_path / "site", "ENOLCK")
+    began = time.monotonic()
+    assert repo.track("ls", env=env).returncode == 0
+    assert time.monotonic() - began < LOCK_SECONDS
+
+
+def test_what_goes_wrong_under_a_lock_is_told_as_it_is(tmp_path: Path) -> None:
+    lock = contextlib.ExitStack()
+    assert lock.enter_context(packs._locked(tmp_path / "lock"))
+    assert not lock.__exit__(OSError, OSError("no room"), None)
+
+
+def test_locks_really_fail_in_this_harness(tmp_path: Path) -> None:
+    env = without_locks(tmp_path / "site", "ENOLCK")
+    code = "import fcntl, sys; fcntl.flock(sys.stdin, fcntl.LOCK_SH)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **env}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "flock does not work here" in done.stderr
