@@ -35,8 +35,13 @@ def complete(git: Git, name: str, before: Collection[Oid], *, progress: Progress
     store = boundary.side(git.place.common_dir).parent
     if store.is_dir():  # the clone is whole now: `git fetch --unshallow` was here, and a fetch of ours
         _let_go(git, store)
+    complete_files(git, name, before, progress=progress)
+
+
+def complete_files(git: Git, name: str, before: Collection[Oid], *, progress: Progress | None = None) -> None:
+    """Brings the files of runs that a partial clone left out; `before` as that of `complete`."""
     known = read_settings(git)
-    if is_partial(known):
+    if is_partial(known) and not boundary.is_cut(git.place.common_dir):
         _bring_files(git, name, before, known, progress=progress)
 
 
