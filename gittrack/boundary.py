@@ -121,7 +121,7 @@ def settle(git: Git, tips: Iterable[Oid]) -> None:
     if not side(common).is_dir():
         return
     with git.objects() as everything, git.objects(beside=False) as here:
-        found, missing = _beside(everything, here, list(tips))
+        found, missing = _beside(everything, here, list(tips), ends(common))
     if not found:
         return
     stops = sorted(oid for oid, parents in found.items() if set(parents) & missing)
@@ -133,12 +133,15 @@ def settle(git: Git, tips: Iterable[Oid]) -> None:
     git.write_pack(pack, keep=KEEP)
 
 
-def _beside(everything: Objects, here: Objects, tips: Sequence[Oid]) -> tuple[dict[Oid, tuple[Oid, ...]], set[Oid]]:
-    """Returns the commits that only lie beside, each with its parents, and the parents that are nowhere."""
+def _beside(
+    everything: Objects, here: Objects, tips: Sequence[Oid], stops: Collection[Oid]
+) -> tuple[dict[Oid, tuple[Oid, ...]], set[Oid]]:
+    """Returns the commits that only lie beside, each with its parents, and the parents that are nowhere.
+
+    stops: commits here that have no parents here."""
     found: dict[Oid, tuple[Oid, ...]] = {}
     missing: set[Oid] = set()
     waiting, seen = list(tips), set(tips)
-    first = set(tips)
     while waiting:
         oid = waiting.pop()
         own = here.read(oid, limit=MAX_COMMIT)
@@ -148,8 +151,8 @@ def _beside(everything: Objects, here: Objects, tips: Sequence[Oid]) -> tuple[di
             continue
         if own is None:
             found[oid] = parents_of(body[2])
-        elif oid not in first:
-            continue  # what it stands on was settled when it came
+        elif oid not in tips or oid in stops:
+            continue  # what it stands on was settled when it came, or is not wanted here
         for parent in parents_of(body[2]):
             if parent not in seen:
                 seen.add(parent)

@@ -224,8 +224,13 @@ class Git(Porcelain):
     def objects(self, *, beside: bool = True) -> Objects:
         """Returns a reader of objects; use it as a context manager.
 
-        beside: also of those that lie beside a shallow clone."""
-        env = self.environ if beside else {**self.environ, "GIT_ALTERNATE_OBJECT_DIRECTORIES": ""}
+        beside: also of those that lie beside a shallow clone. One that is partial too has all files of its runs, and
+        is not to go and fetch the code below a run each time that somebody looks whether it is there."""
+        env = dict(self.environ)
+        if not beside:
+            env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = ""
+        if boundary.is_cut(self.place.common_dir):
+            env["GIT_NO_LAZY_FETCH"] = "1"  # git < 2.39.4 does not know it, and fetches a commit
         return Objects([GIT, *_PREFIX], env, self.place.work_tree or self.place.git_dir)
 
     def count(self, tip: Oid, *, without: Oid) -> int:

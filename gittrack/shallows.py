@@ -67,6 +67,18 @@ def gather(git: Git, commits: Mapping[Oid, RunId], bring: Bring) -> None:
             _adopt(beside, store)
 
 
+@contextlib.contextmanager
+def code(git: Git, oid: Oid, bring: Bring) -> Iterator[None]:
+    """Brings one commit of code into a shallow clone, with its files; protects it until the block ends."""
+    with view(git, _branches(git)) as beside:
+        bring(beside, [oid])
+        kept = _adopt(beside, git.place.common_dir / "objects")
+    boundary.end_at(git.place.common_dir, [oid])
+    yield
+    for keep in kept:
+        keep.unlink(missing_ok=True)
+
+
 def _lacking(git: Git, store: Path, commits: Sequence[Oid]) -> list[Oid]:
     """Returns the commits that are not in a store."""
     env = {"GIT_OBJECT_DIRECTORY": str(store), "GIT_ALTERNATE_OBJECT_DIRECTORIES": ""}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from gittrack import boundary, remote, shallows
@@ -35,8 +35,13 @@ def complete(git: Git, name: str, before: Collection[Oid], *, progress: Progress
     store = boundary.side(git.place.common_dir).parent
     if store.is_dir():  # the clone is whole now: `git fetch --unshallow` was here, and a fetch of ours
         _let_go(git, store)
+    complete_files(git, name, before, progress=progress)
+
+
+def complete_files(git: Git, name: str, before: Collection[Oid], *, progress: Progress | None = None) -> None:
+    """Brings the files of runs that a partial clone left out; `before` as that of `complete`."""
     known = read_settings(git)
-    if is_partial(known):
+    if is_partial(known) and not boundary.is_cut(git.place.common_dir):
         _bring_files(git, name, before, known, progress=progress)
 
 
@@ -105,11 +110,17 @@ def _bring_trees(git: Git, name: str, commits: Collection[Oid], known: Settings,
             remote.bring_objects(git, name, missing[at : at + _A_FETCH], known=known, progress=progress)
 
 
-def _missing(git: Git, commits: Iterable[Oid]) -> list[Oid]:
-    """Returns what is not here of the trees of some commits."""
-    asked = "".join(f"{oid}^{{tree}}\n" for oid in commits)
-    if not asked:
-        return []
-    env = {"GIT_NO_LAZY_FETCH": "1"}
-    done = git.run("rev-list", "--objects", "--missing=print", "--stdin", input=asked.encode(), env=env)
-    return sorted({Oid(line[1:].decode()) for line in done.stdout.splitlines() if line.startswith(b"?")})
+def _missing(git: Git, commits: Collection[Oid]) -> list[Oid]:
+    """Returns what is not here of the trees of some commits, as far as it is known yet."""
+    env = {"GIT_NO_LAZY_FETCH": "1"}  # git < 2.39.4 does not know it, and fetches one by one
+    with git.objects() as objects:
+        asked = objects.read_many(sorted(commits), limit=boundary.MAX_COMMIT)
+        bodies = [raw[2] for raw in asked if isinstance(raw, tuple) and raw[1] == "commit"]
+    roots = sorted({Oid(body[5:].partition(b"\n")[0].decode("ascii", "replace")) for body in bodies})
+    given = "".join(f"{oid}\n" for oid in roots).encode()
+    lines = git.run("cat-file", "--batch-check=%(objecttype)", input=given, env=env).stdout.decode().splitlines()
+    missing = [oid for oid, line in zip(roots, lines, strict=False) if line.endswith("missing")]
+    if missing or not roots:  # git does not look below what it lacks
+        return missing
+    found = git.run("rev-list", "--objects", "--missing=print", "--stdin", input=given, env=env).stdout.splitlines()
+    return sorted({Oid(line[1:].decode()) for line in found if line.startswith(b"?")})

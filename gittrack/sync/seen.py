@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from gittrack import archives, remote
+from gittrack import archives, boundary, remote
 from gittrack.archives import Archive, Shelf
 from gittrack.codec import archive as archive_codec
 from gittrack.commits import MAX_COMMIT, read_commit
@@ -334,6 +334,8 @@ def _held(git: Git, oids: Collection[Oid], tips: Collection[Oid]) -> set[Oid]:
     with git.objects() as objects:
         asked = objects.read_many(ordered, limit=MAX_COMMIT)
         commits = {oid for oid, found in zip(ordered, asked, strict=True) if isinstance(found, tuple)}
+    if boundary.is_cut(git.place.common_dir):  # history ends at archives; what they list came from there by its id
+        return commits
     outside = git.ancestry(commits, without=tips)
     return set() if outside is None else {oid for oid in commits if oid not in outside}
 
@@ -347,8 +349,24 @@ def _descending(git: Git, pairs: Collection[_Pair]) -> set[_Pair]:
     open_ = sorted(set(pairs) - equal)
     if not open_:
         return equal
+    if boundary.is_cut(git.place.common_dir):
+        return equal | _descending_in_shallow(git, open_)
     graph = git.ancestry({new for _, new in open_}, without={old for old, _ in open_}) or {}
     return equal | {(old, new) for old, new in open_ if _path(graph, new, old) or git.is_ancestor(old, new)}
+
+
+def _descending_in_shallow(git: Git, pairs: Collection[_Pair]) -> set[_Pair]:
+    """Returns the same pairs where git sees no parents of a run's first commit, nor what lies beside the clone."""
+    graph: dict[Oid, tuple[Oid, ...]] = {}
+    waiting = [new for _, new in pairs]
+    with git.objects() as objects:
+        while waiting:
+            oid = waiting.pop()
+            raw = None if oid in graph else objects.read(oid, limit=MAX_COMMIT)
+            if raw and raw[1] == "commit" and (b"\nRun: " in raw[2] or archive_codec.clone_of(raw[2])):
+                graph[oid] = boundary.parents_of(raw[2])
+                waiting += graph[oid]
+    return {(old, new) for old, new in pairs if _path(graph, new, old)}
 
 
 def _path(graph: Mapping[Oid, tuple[Oid, ...]], start: Oid, end: Oid) -> bool:
