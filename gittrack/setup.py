@@ -123,6 +123,8 @@ def _remote(place: Repo, wanted: str | None) -> tuple[str | None, str]:
         return None, "runs go to an address that is no remote: plain `git pull` does not ask there"
     if not any(key == f"remote.{name}.fetch" for key, _ in place.git.config()):
         return None, f"remote '{name}' has no refspec to fetch with, so plain `git pull` brings no runs from there"
+    if (place.git.place.common_dir / "shallow").exists():
+        return None, "plain `git pull` would bring all history into this shallow clone: `git track pull` does not"
     return name, ""
 
 

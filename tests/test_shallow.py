@@ -237,3 +237,11 @@ def test_a_detached_checkout_of_ci_records_and_pushes(project: Project, http: Gi
     assert {each["id"] for each in listed(ci)} == {*runs, run}
     ci.fsck()
     remote.fsck()
+
+
+def test_plain_git_is_not_told_to_bring_runs_into_a_shallow_clone(project: Project, shallow: GitRepo) -> None:
+    before = shallow.git("config", "--get-all", "remote.origin.fetch")
+    assert "note: plain `git pull` would bring all history" in ask(shallow, "init", "--yes")
+    assert shallow.git("config", "--get-all", "remote.origin.fetch") == before
+    shallow.git("fetch", "--quiet")
+    assert shallow.git("rev-list", "--count", "HEAD") == "1"
