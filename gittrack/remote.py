@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,9 @@ _SETTINGS = (
     "core.fsync=all",
 )
 _keepers: dict[str, Git] = {}  # the socket of who keeps a password, and the git that can end them
+_IN_THE_WAY = re.compile(
+    rb"cannot lock ref '[^']*': '[^']*' exists|cannot process '[^']*' and '[^']*' at the same time"
+)
 
 
 def names(settings: Settings) -> list[str]:
@@ -196,6 +200,8 @@ def bring(
     done = run(git, *command, known=known, progress=progress)
     if b".lock'" in done.stderr and locks.remove_abandoned(git.place.common_dir, [mirror_prefix(remote)]):
         done = run(git, *command, known=known, progress=progress)
+    if prune and _IN_THE_WAY.search(done.stderr):  # one that goes has the name of a folder that comes
+        done = run(git, *(word for word in command if word != "--atomic"), known=known, progress=progress)
     return done
 
 

@@ -12,7 +12,7 @@ from gittrack.commands import common
 from gittrack.errors import NegativeAnswer, UsageError
 from gittrack.model import Run
 from gittrack.repo import Repo
-from gittrack.sync import seen
+from gittrack.sync import seen, seenlog
 from gittrack.sync.seen import Finding
 from gittrack.terminal import printable
 
@@ -22,7 +22,7 @@ _LISTED = 20
 @click.command("verify", cls=common.JsonCommand)
 @click.argument("words", nargs=-1, metavar="[REMOTE] [RUN]...")
 @click.option("--accept", is_flag=True, help="Take what the remotes have now for what they should have.")
-@click.option("--signatures", is_flag=True, help="A commit of a run that is not signed is wrong too.")
+@click.option("--signatures", is_flag=True, help="A commit of a run without a signature that is trusted is wrong too.")
 @common.json_option
 def command(words: tuple[str, ...], accept: bool, signatures: bool, as_json: str | None) -> None:
     """Check that no remote rewrote or deleted runs, and that signatures are good.
@@ -33,17 +33,21 @@ def command(words: tuple[str, ...], accept: bool, signatures: bool, as_json: str
     place = common.open_repo()
     known = common.read_runs(place, deleted=True)
     names = remote.names(place.settings)
-    chosen = [words[0]] if words and (words[0] in names or remote.is_address(words[0])) else []
-    wanted = known.find_all(words[len(chosen) :])
+    is_remote = words and not seenlog.is_name(words[0]) and (words[0] in names or remote.is_address(words[0]))
+    chosen = [words[0]] if is_remote else []
+    # An archive goes by the name that it is told by, and so does a run that is not here.
+    told = {word for word in words[len(chosen) :] if seenlog.is_name(word)}
+    wanted = known.find_all([word for word in words[len(chosen) :] if word not in told])
+    wanted += [run for run in known.runs if run.id in told] if told else []
     looked_at = chosen or seen.remotes(place.git, names)
-    ids = {run.id for run in wanted}
+    ids = {run.id for run in wanted} | told
     if accept:
         ended = [found for name in looked_at for found in seen.accept(place.git, name, ids or None)]
         output.warn(f"accepted {len(ended)} change(s)" if ended else "there is nothing to accept")
         return
     findings = [found for name in looked_at for found in seen.examine(place.git, name)]
     findings = [found for found in findings if not ids or found.name in ids]
-    judged = _signatures(place, wanted or known.index.brief(), strict=signatures)
+    judged = _signatures(place, wanted if ids else known.index.brief(), strict=signatures)
     if as_json is not None:
         facts = [asdict(found) for found in findings] + [{"name": run, "kind": kind} for run, kind in judged]
         output.line(forms.dump_json(forms.select(facts, as_json) if as_json else facts))
@@ -79,7 +83,7 @@ def rewritten(findings: Sequence[Finding]) -> NegativeAnswer:
 
 
 def _signatures(place: Repo, runs: Sequence[Run], *, strict: bool) -> list[tuple[str, str]]:
-    """Returns the runs with commits whose signatures are bad, and what is wrong; strict: those without one too."""
+    """Returns the runs with commits whose signatures are bad, and what is wrong; `strict` as in `signatures`."""
     if not place.git.has_executable:
         if strict:
             raise UsageError("signatures cannot be checked without git", hint="install git 2.36 or newer")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.gitcmd import GitRepo
-from tests.runs import complaint, listed, record
+from tests.runs import ask, complaint, listed, record
 
 
 def test_runs_of_a_colleague_come_in(repo: GitRepo, colleague: GitRepo) -> None:
@@ -114,3 +114,33 @@ def test_a_remote_called_live_or_with_a_slash_is_a_remote(repo: GitRepo, bare_re
 
     assert f"refs/runs/{run}" in bare_remote.refs()
     complaint(repo.track("fetch", "nowhere", check=False), exit_code=3)
+
+
+def test_a_fetch_prunes_its_own_mirror_and_nothing_else(repo: GitRepo, bare_remote: GitRepo) -> None:
+    record(repo, {"name": "one"})
+    ask(repo, "push")
+    for setting in ("fetch.prune", "fetch.pruneTags", "remote.origin.prune", "remote.origin.pruneTags"):
+        repo.git("config", setting, "true")
+    for ref in ("tags/mine", "remotes/origin/gone", "gittrack/other/runs/x", "gittrack/live/x", "notes/mine"):
+        repo.git("update-ref", f"refs/{ref}", "HEAD")
+    repo.git("update-ref", "refs/gittrack/origin/runs/stale", "HEAD")
+    before = repo.refs()
+
+    ask(repo, "fetch")
+
+    assert before.items() - repo.refs().items() == {("refs/gittrack/origin/runs/stale", repo.git("rev-parse", "HEAD"))}
+
+
+def test_a_ref_that_became_a_folder_there_does_not_stop_a_fetch(repo: GitRepo, bare_remote: GitRepo) -> None:
+    [run] = record(repo, {"name": "one"})
+    ask(repo, "push")
+    bare_remote.git("update-ref", "refs/runs/odd", "main")
+    ask(repo, "fetch")
+    bare_remote.git("update-ref", "-d", "refs/runs/odd")
+    bare_remote.git("update-ref", "refs/runs/odd/one", "main")
+
+    ask(repo, "fetch")
+
+    assert repo.refs("refs/gittrack/origin/runs/").keys() == {
+        f"refs/gittrack/origin/runs/{name}" for name in (run, "odd/one")
+    }

@@ -198,9 +198,73 @@ def test_signatures_are_judged_where_there_are_any(repo: GitRepo, tmp_path: Path
     assert (code, out.count("it is not signed")) == (1, 1)
     assert attempt(repo, "verify", "--signatures", "signed")[0] == 0
 
+    repo.git("config", "gpg.ssh.allowedSignersFile", str(other_signers(tmp_path)))
+    code, out, _ = attempt(repo, "verify", "--signatures", "signed")
+    assert (code, "a key that is not trusted here" in out) == (1, True), "anybody can sign with a key of their own"
+    assert attempt(repo, "verify")[0] == 0
+    repo.git("config", "--unset", "gpg.ssh.allowedSignersFile")
+    code, out, _ = attempt(repo, "verify", "--signatures", "signed")
+    assert (code, "no allowed signers are set" in out) == (1, True)
+    repo.git("config", "gpg.ssh.allowedSignersFile", str(allowed))
+
     run = shown(repo, "signed")["id"]
     body = repo.git("cat-file", "commit", f"refs/runs/{run}")
     forged = repo.git("hash-object", "-t", "commit", "-w", "--stdin", input=body.replace(" signed:", " singed:") + "\n")
     repo.git("update-ref", f"refs/runs/{run}", forged)
     code, out, _ = attempt(repo, "verify")
     assert (code, "its signature is bad" in out) == (1, True), out
+
+
+def other_signers(folder: Path) -> Path:
+    """Returns a file that trusts somebody else's key only."""
+    key = folder / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    signers = folder / "signers"
+    signers.write_text(f"eve@example.org {key.with_suffix('.pub').read_text('ascii')}", "ascii")
+    return signers
+
+
+def test_a_join_needs_no_signature_and_what_only_says_that_it_is_one_does(
+    repo: GitRepo, bare_remote: GitRepo, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    allowed = tmp_path / "allowed"
+    allowed.write_text(f"ada@example.org {key.with_suffix('.pub').read_text('ascii')}", "ascii")
+    settings = {"gpg.format": "ssh", "user.signingKey": str(key), "commit.gpgsign": "true"}
+    repo.git("config", "gpg.ssh.allowedSignersFile", str(allowed))
+    other = GitRepo.clone(bare_remote.path, tmp_path / "other")
+    for each in (repo, other):
+        for name, value in settings.items():
+            each.git("config", name, value)
+    [run] = record(repo, {"name": "one"})
+    ask(repo, "push")
+    ask(other, "pull")
+    ask(repo, "tag", "one", "ours")
+    ask(other, "tag", "one", "theirs")
+    ask(other, "push")
+    ask(repo, "pull")
+    ref = f"refs/runs/{run}"
+    assert "\nJoin: 1\n" in repo.git("log", "-1", "--format=%B", ref)
+
+    assert attempt(repo, "verify", "--signatures")[0] == 0
+
+    join = repo.git("cat-file", "commit", ref)
+    forged = repo.git("hash-object", "-t", "commit", "-w", "--stdin", input=join.replace("finished", "failed") + "\n")
+    repo.git("update-ref", ref, forged)
+    code, out, _ = attempt(repo, "verify", "--signatures")
+    assert (code, "is not the join that it says it is" in out) == (1, True), out
+
+
+def test_one_archive_can_be_believed(repo: GitRepo, bare_remote: GitRepo, runs: list[str]) -> None:
+    ask(repo, "archive", "one")
+    ask(repo, "push")
+    ask(repo, "fetch")
+    [ref] = bare_remote.refs("refs/runs/archive/")
+    bare_remote.git("update-ref", "-d", ref)
+    bare_remote.git("update-ref", "-d", f"refs/runs/{runs[1]}")
+    attempt(repo, "fetch")
+
+    assert attempt(repo, "verify", "--accept", ref.removeprefix("refs/runs/"))[2] == "accepted 1 change(s)\n"
+    assert [item["name"] for item in json.loads(attempt(repo, "verify", "--json", runs[1])[1])] == [runs[1]]
+    ask(repo, "push")
