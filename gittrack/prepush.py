@@ -3,7 +3,7 @@
 A push of code is the moment at which people share; nobody should have to remember a second command. But what was
 pushed cannot be taken back, so only runs go whose code is going, or is there, and only to a remote that takes runs;
 files that were never committed stay until somebody said that they may go. And nobody waits: what takes longer than
-`PATIENCE` goes on by itself while git pushes the code (docs/decisions/0017-runs-go-before-their-code.md)."""
+`PATIENCE` goes on by itself while git pushes the code (docs/decisions/0014-runs-go-before-their-code.md)."""
 
 from __future__ import annotations
 
