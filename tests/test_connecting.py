@@ -236,7 +236,7 @@ def test_a_web_server_that_is_no_git_host_is_named_with_what_it_said(
 
 def test_a_redirect_is_followed_unless_it_goes_in_a_circle(repo: GitRepo, bare: GitRepo, run: str, web: Nginx) -> None:
     repo.git("config", "credential.helper", helper(USER, PASSWORD))
-    there = f"http://127.0.0.1:{web.http}/project.git/info/refs?service=git-receive-pack"
+    there = f"http://127.0.0.1:{web.http}{{path}}"
     with odd.answering(302, headers={"Location": there}) as port:
         repo.git("remote", "set-url", "origin", f"http://127.0.0.1:{port}/project.git")
         assert pushed(repo, bare, run)

@@ -223,6 +223,8 @@ def paragraphs(stderr: str) -> dict[str, str]:
     found = {}
     for part in stderr.split("warning: ")[1:]:
         head = part.split("\n")[0]
+        if " the copy here is kept" in head:  # what was done to the remote by force is told too
+            continue
         assert head.startswith(("run '", "cannot read run '")), part
         found[head.split("'")[1]] = part
     return found

