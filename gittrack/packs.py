@@ -147,6 +147,23 @@ def drop(git: Git, runs: Iterable[RunId]) -> None:
             git.ask("repack", "-a", "-d", "-q")
 
 
+def mend(git: Git, names: Iterable[str] | None = None) -> int:
+    """Writes the index of packs again that lost it; returns how many. `names`: which packs, by default all.
+
+    A `git gc` that lists the folder while a pack is put there can miss the pack, take its index for one that was left
+    behind, and remove that, the `.keep` too. The pack itself stays, and so does all that is in it."""
+    folder = git.place.common_dir / "objects" / "pack"
+    if not git.has_executable:
+        return 0
+    found = (
+        [folder / f"pack-{name}.pack" for name in names] if names is not None else sorted(folder.glob("pack-*.pack"))
+    )
+    lost = [pack for pack in found if pack.exists() and not pack.with_suffix(".idx").exists()]
+    for pack in lost:
+        git.ask("index-pack", f"--keep={keep_text('mended')}", str(pack), settings=("core.fsync=all",))
+    return len(lost)
+
+
 def leave_out(git: Git, gone: Collection[Oid], *, still: Callable[[], bool]) -> None:
     """Writes our packs that hold some objects again without them.
 

@@ -238,7 +238,7 @@ def commit(
         git.write_pack(tree.encode_pack(objects, algorithm=algorithm), keep=packs.keep_text(run.id))
         body, objects = signed(git, body), []
     made = tree.make_object("commit", body, algorithm=algorithm)
-    git.write_pack(tree.encode_pack([*objects, made], algorithm=algorithm), keep=packs.keep_text(run.id))
+    pack = git.write_pack(tree.encode_pack([*objects, made], algorithm=algorithm), keep=packs.keep_text(run.id))
     update = Update(run_ref(run.id), made.oid, old)
     unpin = [Update(LIVE + run.id, None, None)] if pinned else []
     try:
@@ -249,6 +249,8 @@ def commit(
         if not unpin:
             raise
         git.update_refs([update])  # what stands in the way may be the lock of packed-refs, which only a deletion needs
+    if not (git.place.common_dir / "objects" / "pack" / f"pack-{pack}.idx").exists():
+        packs.mend(git, [pack])
     tidy(git)
     return made.oid
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gittrack import audit, forms, output
+from gittrack import audit, forms, output, packs
 from gittrack.commands import common
 from gittrack.errors import NegativeAnswer
 from gittrack.index import live
@@ -19,6 +19,9 @@ def command(as_json: str | None) -> None:
     Its record, tree, history and files must agree; exits with 1 if those of one do not. What git checks itself
     (hashes, links) is left to `git fsck`."""
     place = common.open_repo()
+    mended = packs.mend(place.git)
+    if mended:
+        output.warn(f"wrote the index of {mended} pack(s) again, which a `git gc` beside us had removed")
     index = common.catch_up(place, deleted=True)
     problems = list(audit.check_all(place.git))
     recorded, damaged = live.read(place.git)

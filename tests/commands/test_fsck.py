@@ -6,7 +6,7 @@ import pytest
 
 from tests.gitcmd import GitRepo
 from tests.rewriting import rewrite
-from tests.runs import complaint, record
+from tests.runs import attempt, complaint, listed, record
 
 SPEC = {
     "name": "one",
@@ -68,3 +68,15 @@ def test_other_refs_below_runs_are_left_alone(repo: GitRepo) -> None:
     repo.git("update-ref", "refs/runs/not-a-run", "HEAD")
 
     assert repo.track("fsck").stderr == "1 run(s) are sound\n"
+
+
+def test_a_pack_that_lost_its_index_gets_one_again(repo: GitRepo) -> None:
+    record(repo, {"name": "one"}, {"name": "two"})
+    for pack in (repo.path / ".git/objects/pack").glob("*.pack"):
+        pack.with_suffix(".idx").unlink()
+        pack.with_suffix(".keep").unlink(missing_ok=True)
+
+    code, _, err = attempt(repo, "fsck")
+
+    assert (code, "wrote the index of 2 pack(s) again" in err) == (0, True), err
+    assert sorted(run["name"] for run in listed(repo)) == ["one", "two"]
