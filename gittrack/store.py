@@ -246,7 +246,7 @@ def commit(
     except RefMoved:
         raise
     except GitFailed:
-        if not unpin:
+        if not packs.mend(git, [pack]) and not unpin:
             raise
         git.update_refs([update])  # what stands in the way may be the lock of packed-refs, which only a deletion needs
     if not (git.place.common_dir / "objects" / "pack" / f"pack-{pack}.idx").exists():

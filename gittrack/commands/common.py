@@ -190,9 +190,20 @@ class Runs:
 def read_runs(place: Repo, *, deleted: bool = False) -> Runs:
     """Returns all runs, those that fetches brought included; says which could not be read."""
     index = catch_up(place, deleted=deleted)
+    if index.damaged and _mended(place):
+        index.refresh()
     for error in index.damaged:
         report(error, label="warning")
     return Runs(place, index)
+
+
+def _mended(place: Repo) -> bool:
+    """Writes the index of packs again that lost it to a `git gc`; tells whether there were any."""
+    from gittrack import packs
+
+    with contextlib.suppress(GittrackError, OSError):  # a repository that cannot be written: then it is told
+        return packs.mend(place.git) > 0
+    return False
 
 
 def where_option(function: F) -> F:

@@ -80,3 +80,11 @@ def test_a_pack_that_lost_its_index_gets_one_again(repo: GitRepo) -> None:
 
     assert (code, "wrote the index of 2 pack(s) again" in err) == (0, True), err
     assert sorted(run["name"] for run in listed(repo)) == ["one", "two"]
+
+
+def test_a_listing_mends_such_a_pack_too(repo: GitRepo) -> None:
+    record(repo, {"name": "one"})
+    [pack] = (repo.path / ".git/objects/pack").glob("*.pack")
+    pack.with_suffix(".idx").unlink()
+
+    assert [run["name"] for run in listed(repo)] == ["one"]
