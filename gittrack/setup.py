@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from gittrack import hooks
+from gittrack import boundary, hooks
 from gittrack import remote as remotes
 from gittrack.errors import DataRefused, GitFailed, NotFound
 from gittrack.git import Git, no_git
@@ -123,7 +123,7 @@ def _remote(place: Repo, wanted: str | None) -> tuple[str | None, str]:
         return None, "runs go to an address that is no remote: plain `git pull` does not ask there"
     if not any(key == f"remote.{name}.fetch" for key, _ in place.git.config()):
         return None, f"remote '{name}' has no refspec to fetch with, so plain `git pull` brings no runs from there"
-    if (place.git.place.common_dir / "shallow").exists():
+    if boundary.is_cut(place.git.place.common_dir):
         return None, "plain `git pull` would bring all history into this shallow clone: `git track pull` does not"
     return name, ""
 

@@ -37,9 +37,9 @@ def command(
     found = common.matching(found, asked) if runs else found
     before = common.before(place, older_than)
     chosen = [run for run in found if before is None or (seconds(run.ended or run.created) or 0) < before]
-    from gittrack.commands import shelving
+    from gittrack.commands import archivable
 
-    wanted, left_out = shelving.archivable(place, chosen[keep or 0 :])
+    wanted, left_out = archivable.choose(place, chosen[keep or 0 :])
     if left_out and not quiet:
         output.warn(f"left out {left_out} run(s) with uncommitted files (track.publishSnapshots is false)")
     if dry_run:
@@ -49,7 +49,7 @@ def command(
         if not quiet:
             output.warn("nothing to archive")
         return
-    done = shelving.archive(place, wanted)
+    done = archivable.archive(place, wanted)
     if not quiet:
         output.line(f"archived {done} run{'s' * (done != 1)}")
 

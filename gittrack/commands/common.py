@@ -331,11 +331,6 @@ def require_commit(run: Run) -> Run:
     return run
 
 
-def short_code(run: Run) -> str:
-    """Returns the code commit as `1a2b3c4`, with `*` if there were uncommitted changes."""
-    return run.code.brief
-
-
 __all__ = ["RUNS", "Runs", "is_run_id"]
 
 

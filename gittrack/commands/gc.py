@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import click
 
 from gittrack import freeing, output, remote
-from gittrack.commands import common, shelving
+from gittrack.commands import archivable, common
 from gittrack.errors import NotFound, UsageError
 from gittrack.model import Run
 from gittrack.query.fields import seconds
@@ -54,10 +54,10 @@ def command(
         return
     if asked:
         _ask(len({*victims, *leaked}), yes=yes)
-    found = burying.bury(place.git, shelving.own_id(place), {*victims, *leaked}, purged=leaked)
+    found = burying.bury(place.git, archivable.own_id(place), {*victims, *leaked}, purged=leaked)
     if not quiet:
         _list("deleted", runs)
-    archived = shelving.overflow(place)
+    archived = archivable.overflow(place)
     if archived and not quiet:
         output.line(f"archived {_count(archived)}")
     if name is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from gittrack import output, remote
-from gittrack.commands import common, shelving
+from gittrack.commands import archivable, common
 from gittrack.errors import RemoteError, UsageError
 from gittrack.model import Run
 from gittrack.refname import ARCHIVES, Oid, RunId, archive_of, run_ref
@@ -48,7 +48,7 @@ def command(
         output.warn(f"{len(taken_in.buried)} run(s) were deleted for good by others")
     known = common.read_runs(place, deleted=True)
     out = pushing.outgoing(place.git, name)
-    if not (runs or dry_run) and (shelving.as_one(place, name, out.runs) or shelving.overflow(place)):
+    if not (runs or dry_run) and (archivable.as_one(place, name, out.runs) or archivable.overflow(place)):
         known = common.read_runs(place, deleted=True)
         out = pushing.outgoing(place.git, name)
     if runs:  # an archive goes whole, or not at all: a run of one that is asked for gets a ref there

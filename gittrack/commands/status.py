@@ -8,7 +8,6 @@ from gittrack import forms, output, remote
 from gittrack.commands import common
 from gittrack.errors import NotFound
 from gittrack.model import SYSTEM, Run
-from gittrack.refname import RunId
 from gittrack.sync import pushing
 from gittrack.terminal import printable
 
@@ -63,10 +62,6 @@ def command(as_json: str | None, colour: str | None) -> None:
             + (f", all on '{printable(remote.label(name))}'." if name and total else ".")
         )
     screen.print([line for at, line in enumerate(lines) if line or at < len(lines) - 1])
-
-
-def _among(runs: list[Run], ids: set[RunId]) -> list[Run]:
-    return [run for run in runs if run.id in ids]
 
 
 def _line(screen: output.Screen, run: Run) -> str:

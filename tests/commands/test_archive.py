@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gittrack import store
-from gittrack.commands import shelving
+from gittrack.commands import archivable
 from gittrack.git import Update
 from gittrack.refname import RunId
 from gittrack.repo import open_repo
@@ -342,7 +342,7 @@ def test_a_malformed_archive_is_refused_and_named(repo: GitRepo, bare_remote: Gi
 def test_very_many_new_runs_are_pushed_as_one_archive(
     repo: GitRepo, bare_remote: GitRepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shelving, "AS_ONE", 2)
+    monkeypatch.setattr(archivable, "AS_ONE", 2)
     found = record(repo, *({"name": name} for name in "abcd"))
 
     assert "pushed 4 archived runs" in ask(repo, "push")

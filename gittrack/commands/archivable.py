@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gittrack import clone, repo
+from gittrack import boundary, clone, repo
 from gittrack.archives import Shelf
 from gittrack.commands import common
 from gittrack.model import Run
@@ -17,7 +17,7 @@ from gittrack.sync import archiving, taking
 AS_ONE = 500  # more new runs than this are pushed as one archive: 10,000 refs take minutes, an archive seconds
 
 
-def archivable(place: Repo, runs: Sequence[Run]) -> tuple[list[Run], int]:
+def choose(place: Repo, runs: Sequence[Run]) -> tuple[list[Run], int]:
     """Returns those runs that may be archived: they ended, have a ref, and nobody writes to them.
 
     And how many were left out because their uncommitted files are not to be published: an archive goes out whole."""
@@ -51,7 +51,7 @@ def own_id(place: Repo) -> str:
 def archives_by_itself(place: Repo) -> bool:
     """Tells whether this clone archives unasked: those of a CI job, and cut-off ones, are thrown away."""
     in_ci = (place.settings.environ.get("CI") or "").lower() not in ("", "0", "false", "no")
-    return not in_ci and not (place.git.place.common_dir / "shallow").exists()
+    return not in_ci and not boundary.is_cut(place.git.place.common_dir)
 
 
 def overflow(place: Repo) -> int:
@@ -60,7 +60,7 @@ def overflow(place: Repo) -> int:
     if not archives_by_itself(place) or len(taking.own(place.git)) <= limit:
         return 0
     runs = [run for run in common.read_runs(place, deleted=True).index.brief() if not run.archived]
-    wanted, _ = archivable(place, runs[limit // 2 :])
+    wanted, _ = choose(place, runs[limit // 2 :])
     return archive(place, wanted) if wanted else 0
 
 
@@ -73,5 +73,5 @@ def as_one(place: Repo, name: str, out: Sequence[tuple[RunId, Oid]]) -> int:
     ids -= Shelf(place.git, f"{prefix}archive/").of(ids).keys()
     if len(ids) <= AS_ONE:
         return 0
-    wanted, _ = archivable(place, [run for run in common.read_runs(place, deleted=True).index.brief() if run.id in ids])
+    wanted, _ = choose(place, [run for run in common.read_runs(place, deleted=True).index.brief() if run.id in ids])
     return archive(place, wanted) if wanted else 0
