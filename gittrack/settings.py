@@ -50,6 +50,9 @@ KEYS: dict[str, tuple[str, str]] = {
         "warn",
         "what it means that the runs of pushed code could not be pushed: `warn`, or `require` them and stop the code",
     ),
+    "store": ("", "the store that payloads go to; by default the only one there is, or the remote's LFS server"),
+    "inlineLimit": ("64K", "the largest artifact that is kept in git itself; larger ones go to a store"),
+    "autoGet": ("", "artifacts that `pull` brings along: patterns of their paths, with commas"),
     "snapshotLimit": ("10M", "the largest untracked file that goes into a snapshot"),
     "snapshotInclude": ("", "ignored files that go into a snapshot all the same: patterns as git's pathspecs"),
 }
@@ -87,9 +90,13 @@ class Settings:
 
     def size(self, key: str) -> int:
         """Returns a setting such as `10M` in bytes; raises UsageError."""
-        found = _SIZE.fullmatch(self.get(key))
+        return self.size_of(f"track.{key}", self.get(key))
+
+    def size_of(self, name: str, text: str) -> int:
+        """Returns a text such as `10M` in bytes; raises UsageError, which calls it `name`."""
+        found = _SIZE.fullmatch(text)
         if not found:
-            raise UsageError(f"track.{key} is '{self.get(key)}', which is no size", hint="write it as in '10M'")
+            raise UsageError(f"{name} is '{text}', which is no size", hint="write it as in '10M'")
         return int(found[1]) * _UNITS[found[2].lower()]
 
     def count(self, key: str) -> int:

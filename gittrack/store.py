@@ -15,7 +15,8 @@ from typing import Any
 from gittrack import archives, packs
 from gittrack.codec import event as event_codec
 from gittrack.codec import history as history_codec
-from gittrack.codec import manifest, record, tree
+from gittrack.codec import manifest, pointer, record, tree
+from gittrack.codec.pointer import Pointer
 from gittrack.codec.tree import Entry, Object
 from gittrack.commits import Commit, read_commit
 from gittrack.errors import DataRefused, GitFailed, GittrackError, NotFound
@@ -131,6 +132,23 @@ class Detail:
         """Returns what the run says of its files."""
         raw = self.blob("artifacts.yaml", limit=MAX_YAML)
         return manifest.decode_artifacts(raw) if raw is not None else []
+
+    def pointers(self) -> dict[str, Pointer]:
+        """Returns the files whose content is in a store, by their path below `artifacts/`.
+
+        A file that only looks like a pointer, because somebody logged one, is listed as a blob and is none. Raises
+        DataRefused if a pointer is not what `artifacts.yaml` says of it."""
+        found = {}
+        for item in self.artifacts():
+            if item.kind == "pointer":
+                raw = self.blob(f"artifacts/{item.path}", limit=pointer.MAX_BYTES)
+                said = pointer.decode_pointer(raw) if raw is not None else None
+                if said != (item.sha256, item.size):
+                    raise DataRefused(
+                        f"artifact '{item.path}' is not what artifacts.yaml says", hint="`git track fsck`"
+                    )
+                found[item.path] = said
+        return found
 
     def events(self) -> list[Event]:
         """Returns what was logged that is no number."""

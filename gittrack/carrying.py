@@ -1,0 +1,353 @@
+"""Payloads on their way between this clone and stores.
+
+Several at a time, because a store answers slowly and a line is wide; never one that its store has. What comes in is
+hashed as it comes and gets its name only when it is what its pointer says; what was cut off is gone on from. What
+fails for a reason that may pass is tried again, as long as it gets on."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from gittrack.codec.pointer import Pointer
+from gittrack.errors import DataRefused, GittrackError
+from gittrack.meter import Meter
+from gittrack.payloads import Payloads
+from gittrack.shared import share
+from gittrack.transports.protocol import CHUNK, NotThere, Source, Transport, TransportError
+
+AT_ONCE = 8
+_BATCH = 100  # payloads that a store is asked for at a time, as git-lfs does
+_ATTEMPTS = 5
+_LONGEST_WAIT = 60.0  # seconds; a store that wants more than this is given up
+
+Progress = Callable[[str], None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What became of payloads: those that were moved, those that were there already, and those that failed, and why."""
+
+    moved: tuple[Pointer, ...] = ()
+    already: tuple[Pointer, ...] = ()
+    failed: tuple[tuple[Pointer, GittrackError], ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes were moved."""
+        return sum(pointer.size for pointer in self.moved)
+
+    @property
+    def there(self) -> set[Pointer]:
+        """What is at its place now."""
+        return {*self.moved, *self.already}
+
+
+def send(
+    payloads: Payloads, transport: Transport, pointers: Iterable[Pointer], *, progress: Progress | None = None
+) -> Carried:
+    """Sends payloads to a store, those that it does not have; raises TransportError if it cannot even be asked."""
+    wanted = list(dict.fromkeys(pointers))
+    there: set[Pointer] = set()
+    missing: list[Pointer] = []
+    meter = Meter(0, 0, progress)
+
+    def batches() -> Iterator[Pointer]:
+        for batch in _batches(wanted):
+            known = _known(transport, batch, sending=True)
+            there.update(known)
+            todo = [pointer for pointer in batch if pointer not in known]
+            missing.extend(todo)
+            meter.total += sum(pointer.size for pointer in todo)
+            meter.files += len(todo)
+            yield from todo
+
+    def send_one(pointer: Pointer) -> None:
+        path = payloads.find(pointer)
+        if path is None:
+            raise _gone(pointer)
+        _send_one(transport, pointer, path, meter)
+
+    failed = _each(batches(), send_one, meter)
+    bad = {pointer for pointer, _ in failed}
+    moved = tuple(pointer for pointer in missing if pointer not in bad)
+    return Carried(moved, tuple(pointer for pointer in wanted if pointer in there), tuple(failed))
+
+
+def bring(
+    payloads: Payloads,
+    transports: Sequence[Transport],
+    pointers: Iterable[Pointer],
+    *,
+    progress: Progress | None = None,
+) -> Carried:
+    """Brings payloads from the first of some stores that has each.
+
+    One that none has fails with NotThere, whose cause names the stores that were asked, and those that did not
+    answer. Nothing else is raised but what keeps this clone from writing at all."""
+    wanted = list(dict.fromkeys(pointers))
+    already = tuple(pointer for pointer in wanted if payloads.find(pointer))
+    left = [pointer for pointer in wanted if pointer not in set(already)]
+    moved: list[Pointer] = []
+    asked: list[str] = []
+    reasons: dict[Pointer, GittrackError] = {}
+    meter = Meter(sum(pointer.size for pointer in left), len(left), progress)
+    for transport in transports:
+        if not left:
+            break
+        try:
+            done, failed = _bring_from(payloads, transport, left, meter)
+        except TransportError as exc:
+            asked.append(f"{transport.label} ({exc.cause or exc.message})")
+            for pointer in left:
+                reasons.setdefault(pointer, exc)
+            continue
+        asked.append(transport.label)
+        moved += done
+        reasons |= failed
+        left = [pointer for pointer in left if pointer not in set(done)]
+    return Carried(tuple(moved), already, tuple((pointer, _missing(pointer, asked, reasons)) for pointer in left))
+
+
+def _bring_from(
+    payloads: Payloads, transport: Transport, wanted: Sequence[Pointer], meter: Meter
+) -> tuple[list[Pointer], dict[Pointer, GittrackError]]:
+    """Returns what one store gave, and why it did not give what it has."""
+    todo: list[Pointer] = []
+
+    def batches() -> Iterator[Pointer]:
+        for batch in _batches(wanted):
+            known = _known(transport, batch, sending=False)
+            found = [pointer for pointer in batch if pointer in known]
+            todo.extend(found)
+            yield from found
+
+    failed = dict(_each(batches(), lambda pointer: _bring_one(payloads, transport, pointer, meter), meter))
+    return [pointer for pointer in todo if pointer not in failed], failed
+
+
+def _send_one(transport: Transport, pointer: Pointer, path: Path, meter: Meter) -> None:
+    counted = 0
+
+    def report(count: int) -> None:
+        nonlocal counted
+        counted += count
+        meter.add(count)
+
+    def attempt() -> None:
+        nonlocal counted
+        meter.add(-counted)
+        counted = 0
+        try:
+            transport.put(Source(pointer, path, report=report))
+        except OSError as exc:
+            raise DataRefused(f"payload {pointer.sha256[:12]} cannot be read", cause=exc.strerror or str(exc)) from exc
+
+    _patiently(attempt)
+    meter.end_one()
+
+
+def _bring_one(payloads: Payloads, transport: Transport, pointer: Pointer, meter: Meter) -> None:
+    """Brings one payload; goes on from what an earlier attempt left, of this process or of another."""
+    part = payloads.incoming() / f"{pointer.sha256}.part"
+    with _sole(part) as is_sole:
+        mine = part if is_sole else part.with_name(f"{pointer.sha256}.{os.getpid()}-{threading.get_ident()}.part")
+        if payloads.own(pointer):  # another process was faster
+            return
+        last = -1
+
+        def attempt() -> None:
+            nonlocal last
+            size = _receive(transport, pointer, mine, meter, payloads)
+            if size < pointer.size:
+                got_on, last = size > last, size
+                raise TransportError(
+                    f"'{transport.label}' broke off", cause=f"{size} of {pointer.size} bytes came", passing=got_on
+                )
+
+        try:
+            _patiently(attempt)
+        except (DataRefused, NotThere):
+            mine.unlink(missing_ok=True)
+            raise
+        finally:
+            if not is_sole:
+                mine.unlink(missing_ok=True)
+    meter.end_one()
+
+
+def _receive(transport: Transport, pointer: Pointer, part: Path, meter: Meter, payloads: Payloads) -> int:
+    """Appends what comes to the part that is there, and places it when it is whole; returns its size in bytes."""
+    digest = hashlib.sha256()
+    number = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    with os.fdopen(number, "r+b", buffering=0) as file:
+        share(part)
+        size = _hash_prefix(file.fileno(), digest, pointer.size)
+        os.lseek(number, size, os.SEEK_SET)
+        os.ftruncate(number, size)
+        meter.add(size)
+        begun = size
+        try:
+            if size < pointer.size:
+                with contextlib.closing(transport.get(pointer, start=size)) as chunks:
+                    for chunk in chunks:
+                        size += len(chunk)
+                        if size > pointer.size:
+                            raise _wrong(transport, pointer, "it is longer than its pointer says")
+                        digest.update(chunk)
+                        _write(number, chunk)
+                        meter.add(len(chunk))
+        except OSError as exc:
+            raise _cannot_keep(pointer, exc) from exc
+        finally:
+            if size != pointer.size:
+                meter.add(-min(size, pointer.size))
+    if size < pointer.size:
+        return size
+    if digest.hexdigest() != pointer.sha256:
+        part.unlink(missing_ok=True)
+        meter.add(-size)
+        if begun:  # what was there before may be what is wrong
+            raise TransportError(f"'{transport.label}' gave other bytes than before", passing=True)
+        raise _wrong(transport, pointer, "its bytes are not what its pointer says")
+    try:
+        payloads.place(part, pointer)
+    except OSError as exc:
+        raise _cannot_keep(pointer, exc) from exc
+    return size
+
+
+def _hash_prefix(number: int, digest: hashlib._Hash, most: int) -> int:
+    """Hashes what a part has, at most as much as it may have; returns how much that is."""
+    at = 0
+    while at < most and (chunk := os.pread(number, min(CHUNK, most - at), at)):
+        digest.update(chunk)
+        at += len(chunk)
+    return at
+
+
+def _write(number: int, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(number, view) :]
+
+
+@contextlib.contextmanager
+def _sole(part: Path) -> Iterator[bool]:
+    """Yields whether no other process or thread writes to a part now; True where a file system has no such locks."""
+    try:
+        import fcntl  # noqa: PLC0415 - not on every system
+    except ImportError:
+        yield True
+        return
+    number = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # It may have been placed between the opening and the lock, and the next one begun.
+        with contextlib.suppress(FileNotFoundError):
+            if os.fstat(number).st_ino != os.stat(part).st_ino:
+                yield False
+                return
+        yield True
+    except OSError as exc:
+        if exc.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        yield False
+    finally:
+        os.close(number)
+
+
+# How ----------------------------------------------------------------------------------------------------------------
+
+
+def _batches(wanted: Sequence[Pointer]) -> Iterator[Sequence[Pointer]]:
+    for first in range(0, len(wanted), _BATCH):
+        yield wanted[first : first + _BATCH]
+
+
+def _known(transport: Transport, batch: Sequence[Pointer], *, sending: bool) -> set[Pointer]:
+    return _patiently(lambda: transport.exists(batch, sending=sending))
+
+
+def _each(
+    pointers: Iterable[Pointer], work: Callable[[Pointer], None], meter: Meter
+) -> list[tuple[Pointer, GittrackError]]:
+    """Does something with each payload, several at a time; returns those that failed, and why."""
+    failed: list[tuple[Pointer, GittrackError]] = []
+    running: dict[Future[None], Pointer] = {}
+
+    def collect(*, most: int) -> None:
+        while len(running) > most:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                pointer = running.pop(future)
+                error = future.exception()
+                if isinstance(error, GittrackError):
+                    failed.append((pointer, error))
+                elif error is not None:
+                    raise error
+
+    pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="gittrack-payload")
+    try:
+        for pointer in pointers:
+            running[pool.submit(work, pointer)] = pointer
+            collect(most=2 * AT_ONCE)
+        collect(most=0)
+    except BaseException:
+        meter.stop()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    return failed
+
+
+def _patiently(work: Callable[[], T]) -> T:
+    """Does something that a store may refuse for now, again and again with growing pauses; raises its last error."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            return work()
+        except TransportError as exc:
+            if not exc.passing or attempt + 1 == _ATTEMPTS or exc.wait > _LONGEST_WAIT:
+                raise
+            # Not all at the same moment, for those who failed together would fail together again.
+            time.sleep(max(exc.wait, min(0.5 * 2**attempt, 8.0) * random.uniform(0.5, 1.0)))  # noqa: S311 - no secret
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _gone(pointer: Pointer) -> DataRefused:
+    return DataRefused(
+        f"payload {pointer.sha256[:12]} is not here", cause="it was deleted from this clone before it was sent"
+    )
+
+
+def _wrong(transport: Transport, pointer: Pointer, why: str) -> DataRefused:
+    return DataRefused(f"'{transport.label}' gave a wrong payload {pointer.sha256[:12]}", cause=why)
+
+
+def _cannot_keep(pointer: Pointer, exc: OSError) -> DataRefused:
+    return DataRefused(f"payload {pointer.sha256[:12]} cannot be kept", cause=exc.strerror or str(exc))
+
+
+def _missing(pointer: Pointer, asked: Sequence[str], reasons: dict[Pointer, GittrackError]) -> GittrackError:
+    """Returns why a payload did not come: what a store that has it said, or that none has it."""
+    known = reasons.get(pointer)
+    if isinstance(known, DataRefused):
+        return known
+    where = ", ".join(f"'{label}'" if "(" not in label else label for label in asked)
+    return NotThere(
+        f"payload {pointer.sha256[:12]} is in no store that was asked",
+        cause=f"asked: {where}" if asked else "no store is known here",
+        hint="whoever logged it may not have pushed it yet; `git track store ls` lists stores"
+        if asked
+        else "`git track store add NAME URL` names one",
+    )
