@@ -21,6 +21,7 @@ from gittrack.transports.protocol import Transport
 
 _HEAD, _URL, _LEAST = "track.store.", ".url", ".minsize"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+CLOUDS = frozenset(["s3", "gs", "az", "azure", "abfs", "abfss"])  # what an address in a bucket begins with
 
 
 class StoreAt(NamedTuple):
@@ -123,7 +124,7 @@ def for_reading(settings: Settings, remote_names: Sequence[str]) -> list[StoreAt
     return list(found.values())
 
 
-def open_store(git: Git, store: StoreAt, settings: Settings) -> Transport:  # noqa: ARG001 - other kinds need them
+def open_store(git: Git, store: StoreAt, settings: Settings) -> Transport:  # noqa: ARG001 - other kinds need it
     """Returns what speaks to a store; nothing is sent yet. Raises UsageError for an address that is none."""
     scheme, mark, rest = store.url.partition("://")
     if not mark or scheme == "file":
@@ -133,7 +134,11 @@ def open_store(git: Git, store: StoreAt, settings: Settings) -> Transport:  # no
         if not path.is_absolute():
             raise UsageError(f"store '{store.name}' is '{store.url}', which is no absolute path")
         return Folder(path)
+    if scheme in CLOUDS:
+        from gittrack.transports.cloud import Cloud  # noqa: PLC0415 - the same
+
+        return Cloud(store.url, environ=settings.environ)
     raise UsageError(
         f"store '{store.name}' has an address of no known kind: '{store.label}'",
-        hint="a store is a folder: give its path",
+        hint="a store is a folder, or a bucket: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX",
     )
