@@ -9,8 +9,8 @@ import importlib
 import re
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -37,6 +37,12 @@ _SILENCE = timedelta(seconds=60)  # after which a server that says nothing has s
 _REQUEST = timedelta(minutes=10)  # for one part: 8 MiB at 14 kB/s
 _RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=60)}
 _METADATA = "169.254.169.254"
+# What these ask for, obstore adds to its requests and `s3parts` does not.
+_ONLY_OBSTORE = (
+    *("AWS_SERVER_SIDE_ENCRYPTION", "AWS_SSE_KMS_KEY_ID", "AWS_SSE_BUCKET_KEY_ENABLED", "AWS_SSE_CUSTOMER_KEY_BASE64"),
+    *("AWS_REQUEST_PAYER", "AWS_S3_EXPRESS", "AWS_CHECKSUM_ALGORITHM", "AWS_SKIP_SIGNATURE"),
+    *("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"),
+)
 
 
 class Place(NamedTuple):
@@ -51,15 +57,15 @@ class Place(NamedTuple):
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """A bucket that can be spoken to: `reads` gives up when it hears nothing, `writes` when a request takes too long.
 
-    keys: what S3 requests are signed with, if that is known here rather than asked of the machine."""
+    keys: what S3 requests are signed with, if requests of our own can be sent; trust: a file of certificates."""
 
     reads: S3Store | GCSStore | AzureStore
     writes: S3Store | GCSStore | AzureStore
-    keys: Callable[[], Keys] | None
+    keys: Callable[[], Keys] | None = None
+    trust: str | None = None
 
 
 def place(url: str) -> Place:
@@ -107,24 +113,27 @@ def open_bucket(where: Place, environ: Mapping[str, str]) -> Opened:
         return _s3(library, where, environ)
     if where.cloud == "GCS":
         config = {"bucket": where.bucket}
-        return _both(library.GCSStore, config, endpoint=environ.get("GOOGLE_BASE_URL"))
+        return _both(library.GCSStore, config, environ, endpoint=environ.get("GOOGLE_BASE_URL"))
     config = _azure(where, environ)
-    return _both(library.AzureStore, config, endpoint=config.get("endpoint"))
+    return _both(library.AzureStore, config, environ, endpoint=config.get("endpoint"))
 
 
 def _both(
     kind: Callable[..., Any],
     config: dict[str, Any],
+    environ: Mapping[str, str],
     *,
     endpoint: str | None,
     credentials: Callable[[], Any] | None = None,
-    keys: Callable[[], Keys] | None = None,
 ) -> Opened:
     """Returns stores that differ in their patience. Plain http only where the user wrote it."""
     common: dict[str, Any] = {
         "connect_timeout": _CONNECT,
         "allow_http": bool(endpoint and endpoint.lower().startswith("http://")),
     }
+    trust = environ.get("AWS_CA_BUNDLE")
+    if trust:
+        common["root_certificate"] = _certificates(trust)
     # Of one request, the first limits the silences, the second the whole, in which nobody answers until the end.
     patient = {"timeout": timedelta(days=7), "read_timeout": _SILENCE} | common
     brief = {"timeout": _REQUEST} | common
@@ -133,7 +142,7 @@ def _both(
         return Opened(
             kind(config=config, client_options=patient, retry_config=_RETRIES, **extra),
             kind(config=config, client_options=brief, retry_config=_RETRIES, **extra),
-            keys,
+            trust=trust,
         )
     except Exception as exc:
         # What obstore says here quotes settings, of which one may be a key.
@@ -141,6 +150,13 @@ def _both(
             "the settings of the cloud make no sense",
             hint="look at the environment variables and files that hold its address, region and keys",
         ) from exc
+
+
+def _certificates(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as exc:
+        raise UsageError(f"AWS_CA_BUNDLE is '{path}', which cannot be read", cause=exc.strerror) from exc
 
 
 # S3 -----------------------------------------------------------------------------------------------------------------
@@ -160,7 +176,7 @@ def _s3(library: Any, where: Place, environ: Mapping[str, str]) -> Opened:
     if keys is None:
         if not _has_other(environ):
             raise _nothing_to_sign_with(where, profile)
-        return _both(library.S3Store, config, endpoint=endpoint)
+        return _both(library.S3Store, config, environ, endpoint=endpoint)
 
     keys()  # what gives none says so here, and not in the words of obstore
 
@@ -173,7 +189,8 @@ def _s3(library: Any, where: Place, environ: Mapping[str, str]) -> Opened:
             "expires_at": found.expires,
         }
 
-    return _both(library.S3Store, config, endpoint=endpoint, credentials=credentials, keys=keys)
+    opened = _both(library.S3Store, config, environ, endpoint=endpoint, credentials=credentials)
+    return opened if any(environ.get(name) for name in _ONLY_OBSTORE) else opened._replace(keys=keys)
 
 
 def _has_web_identity(environ: Mapping[str, str]) -> bool:

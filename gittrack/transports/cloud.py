@@ -6,22 +6,26 @@ have the keys, S3 is therefore sent its parts by `s3parts`, which finds what an 
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from gittrack.codec.pointer import Pointer, is_sha256
 from gittrack.errors import GittrackError
 from gittrack.transports import bucket, refusals
-from gittrack.transports.protocol import CHUNK, NotThere, Source, Stored, key
+from gittrack.transports.protocol import CHUNK, NotThere, Source, Stored, TransportError, key
+from gittrack.transports.room import Room
+
+if TYPE_CHECKING:
+    from gittrack.transports.s3parts import S3Parts
 
 _ASKED_AT_ONCE = 16
 _PART = 8 << 20
 _PARTS = 10_000  # that S3 takes for one object
 _PARTS_AT_ONCE = 3
-_IN_MEMORY = 64 << 20  # bytes of parts that are under way, of all payloads together
+_IN_MEMORY = 48 << 20  # bytes of parts that are under way, of all payloads together
 _PAGE = 1000
 
 
@@ -41,7 +45,9 @@ class Cloud:
 
         self._obstore = obstore
         self._faults = (obstore.exceptions.BaseError, OSError, ValueError)  # what its calls raise
-        self._room = _Room(_IN_MEMORY)
+        self._room = Room(_IN_MEMORY)
+        self._parts: S3Parts | None = None
+        self._lock = threading.Lock()
 
     def exists(self, wanted: Sequence[Pointer], *, sending: bool) -> set[Pointer]:
         """Returns those that are there with the right size."""
@@ -110,10 +116,34 @@ class Cloud:
                 self._write(source, _Watched([b"".join(source.chunks())]), use_multipart=False)
             return
         part = part_size(size)
+        sender = self._sender()
+        if sender is not None:
+            self._put_parts(sender, source, part)
+            return
         at_once = max(1, min(_PARTS_AT_ONCE, _IN_MEMORY // 2 // part - 2))
         with self._room.of(part * (at_once + 2)):  # one is being read, and one waits until all is verified
             chunks = _Watched(_exactly(source.chunks(size=part), part))
             self._write(source, chunks, use_multipart=True, chunk_size=part, max_concurrency=at_once)
+
+    def _sender(self) -> S3Parts | None:
+        """Returns what sends parts that a later attempt finds again, or None where nothing but obstore can send."""
+        if self._opened.keys is None:
+            return None
+        from gittrack.transports.s3parts import S3Parts  # noqa: PLC0415 - only large payloads need it
+
+        with self._lock:
+            if self._parts is None:
+                signed = self._obstore.sign(self._opened.writes, "PUT", "x", timedelta(minutes=1))
+                self._parts = S3Parts(self._place, self._opened.keys, signed, trust=self._opened.trust)
+            return self._parts
+
+    def _put_parts(self, parts: S3Parts, source: Source, part: int) -> None:
+        try:
+            parts.put(source, self._key(source.pointer.sha256), part=part, room=self._room)
+        except TransportError as exc:
+            # Somebody else who sent the same completed the upload, or its answer was lost.
+            if not exc.passing or self._size(source.pointer) != source.pointer.size:
+                raise
 
     def _write(self, source: Source, chunks: _Watched, **how: Any) -> None:
         """Hands content to obstore, which takes back what it began when the content ends in an error."""
@@ -149,7 +179,11 @@ class Cloud:
             raise self._failed("list", exc) from None
 
     def close(self) -> None:
-        """Does nothing: what is open ends by itself."""
+        """Ends what sends parts; obstore ends by itself."""
+        with self._lock:
+            if self._parts is not None:
+                self._parts.close()
+                self._parts = None
 
     def _key(self, sha256: str) -> str:
         return self._place.prefix + key(sha256)
@@ -176,29 +210,6 @@ class _Watched:
         except BaseException as exc:
             self.error = exc
             raise
-
-
-class _Room:
-    """Memory that several transfers share: whoever wants some waits until there is enough."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._free = size
-        self._changed = threading.Condition()
-
-    @contextlib.contextmanager
-    def of(self, wanted: int) -> Iterator[None]:
-        """Holds so many bytes; one that wants more than there is gets all."""
-        count = min(wanted, self._size)
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= count)
-            self._free -= count
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += count
-                self._changed.notify_all()
 
 
 def part_size(size: int) -> int:

@@ -13,6 +13,7 @@ from gittrack.errors import GittrackError
 from gittrack.transports.bucket import Place
 from gittrack.transports.protocol import NotThere, TransportError
 
+GONE = "what was sent so far is gone there"
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>\s*([A-Za-z][A-Za-z0-9.]{1,63})\s*</Code>")
 _REGION = re.compile(r"<Region>\s*([a-z0-9-]{2,32})\s*</Region>|expecting '([a-z0-9-]{2,32})'")
@@ -115,7 +116,7 @@ def failed(where: Place, what: str, answer: Answer) -> GittrackError:
 
 def _later(answer: Answer) -> str:
     if answer.code in ("NoSuchUpload", "InvalidPart"):
-        return "what was sent so far is gone there"
+        return GONE
     if answer.code in ("SlowDown", "ServerBusy") or answer.status in (429, 503):
         return "it asks to be asked less often"
     return f"it answered with status {answer.status}" if answer.status else "it has a fault of its own"
