@@ -32,10 +32,10 @@ _CLOUDS = {
 }
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _HOST = re.compile(r"([a-z0-9]{3,24})\.(?:dfs|blob)\.core\.(?:windows\.net|usgovcloudapi\.net|chinacloudapi\.cn)")
-_CONNECT = timedelta(seconds=10)
+_CONNECT = timedelta(seconds=5)
 _SILENCE = timedelta(seconds=60)  # after which a server that says nothing has stalled
 _REQUEST = timedelta(minutes=10)  # for one part: 8 MiB at 14 kB/s
-_RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=60)}
+_RETRIES = {"max_retries": 2, "retry_timeout": timedelta(seconds=60)}
 _METADATA = "169.254.169.254"
 # What these ask for, obstore adds to its requests and `s3parts` does not.
 _ONLY_OBSTORE = (
@@ -112,8 +112,9 @@ def open_bucket(where: Place, environ: Mapping[str, str]) -> Opened:
     if where.cloud == "S3":
         return _s3(library, where, environ)
     if where.cloud == "GCS":
-        config = {"bucket": where.bucket}
-        return _both(library.GCSStore, config, environ, endpoint=environ.get("GOOGLE_BASE_URL"))
+        said = {"base_url": environ.get("GOOGLE_BASE_URL"), "bearer_token": environ.get("GOOGLE_BEARER_TOKEN")}
+        config = {"bucket": where.bucket} | {key: text for key, text in said.items() if text}
+        return _both(library.GCSStore, config, environ, endpoint=said["base_url"])
     config = _azure(where, environ)
     return _both(library.AzureStore, config, environ, endpoint=config.get("endpoint"))
 
@@ -205,7 +206,7 @@ def _has_other(environ: Mapping[str, str]) -> bool:
         return True
     if _is_true(environ.get("AWS_EC2_METADATA_DISABLED")):
         return False
-    # obstore would ask a machine that is no virtual one four times, ten seconds each.
+    # obstore would ask a machine that is no virtual one three times, five seconds each.
     found = urlsplit(environ.get("AWS_METADATA_ENDPOINT") or f"http://{_METADATA}")
     return _answers(found.hostname or _METADATA, found.port or 80)
 

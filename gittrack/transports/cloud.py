@@ -51,8 +51,11 @@ class Cloud:
 
     def exists(self, wanted: Sequence[Pointer], *, sending: bool) -> set[Pointer]:
         """Returns those that are there with the right size."""
-        with ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="gittrack-ask") as pool:
+        pool = ThreadPoolExecutor(_ASKED_AT_ONCE, thread_name_prefix="gittrack-ask")
+        try:
             sizes = list(pool.map(self._size, wanted))
+        finally:
+            pool.shutdown(cancel_futures=True)  # after one that got no answer, the others need not wait for theirs
         found = {pointer for pointer, size in zip(wanted, sizes, strict=True) if size == pointer.size}
         if wanted and not found and not sending:
             self._ask_for_bucket()

@@ -93,6 +93,8 @@ def failed(where: Place, what: str, answer: Answer) -> GittrackError:
     if is_no_bucket(answer):
         noun = "container" if where.cloud == "Azure" else "bucket"
         return TransportError(message, cause=f"there is no {noun} '{where.bucket}'", hint=f"make the {noun} first")
+    if not answer.code and _is_of_credentials(answer):
+        return _no_credentials(where, message)
     if answer.code in _ELSEWHERE or answer.status == 301 or "without LOCATION" in answer.text:
         region = _REGION.search(answer.text)
         name = (region[1] or region[2]) if region else "REGION"
@@ -122,15 +124,23 @@ def _later(answer: Answer) -> str:
     return f"it answered with status {answer.status}" if answer.status else "it has a fault of its own"
 
 
+def _is_of_credentials(answer: Answer) -> bool:
+    """Tells whether not the bucket was asked, but the machine or another service, for something to sign with."""
+    low = answer.text.lower()
+    return any(words in low for words in ("token request", "/latest/api/token", "credential", "service account"))
+
+
+def _no_credentials(where: Place, message: str) -> TransportError:
+    hint = {
+        "GCS": "`gcloud auth application-default login`, or GOOGLE_APPLICATION_CREDENTIALS names a key file",
+        "Azure": "set AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or AZURE_STORAGE_CONNECTION_STRING",
+    }.get(where.cloud, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE")
+    return TransportError(message, cause=f"there are no credentials for {where.cloud}", hint=hint)
+
+
 def _unanswered(where: Place, message: str, text: str) -> TransportError:
-    """Returns the error for what got no answer: a line that broke, or credentials that could not be had."""
+    """Returns the error for what got no answer."""
     low = text.lower()
-    if "token request" in low or "metadata" in low or "credential" in low or "service account" in low:
-        hint = {
-            "GCS": "`gcloud auth application-default login`, or GOOGLE_APPLICATION_CREDENTIALS names a key file",
-            "Azure": "set AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or AZURE_STORAGE_CONNECTION_STRING",
-        }.get(where.cloud, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE")
-        return TransportError(message, cause=f"there are no credentials for {where.cloud}", hint=hint)
     if "url scheme is not allowed" in low or "scheme is not" in low:
         return TransportError(message, cause="its address is not encrypted", hint="write https:// before it")
     if "certificate" in low:
