@@ -19,15 +19,18 @@ from gittrack.codec.pointer import Pointer, is_sha256
 from gittrack.shared import make_folder, share
 
 CHUNK = 1 << 20
-_LEAST_AGE = 3600.0  # seconds; what was placed since may belong to a run that is only about to say so
+LEAST_AGE = 3600.0  # seconds; what was placed since may belong to a run that is only about to say so
 
 
 class Found(NamedTuple):
-    """A payload that lies here; modified: Unix seconds of when it was placed, or last used by a run."""
+    """A payload that lies here; modified: Unix seconds of when it was placed, or last used by a run.
+
+    inode: the number that its file has, which another file placed under the same name does not have."""
 
     sha256: str
     size: int
     modified: float
+    inode: int
 
 
 class Payloads:
@@ -88,15 +91,17 @@ class Payloads:
         return path
 
     def use(self, pointer: Pointer) -> Path | None:
-        """Returns the file of a payload of ours and marks it as used now, so that no sweep takes it; or None."""
+        """Returns the file of a payload of ours and marks it as used now, so that no sweep takes it; or None.
+
+        None also if it cannot be marked: then it has to be placed once more."""
         path = self.own(pointer)
         if path is not None:
             try:
                 os.utime(path)
             except FileNotFoundError:
                 return None
-            except OSError:  # of somebody else who shares the repository: its age is what it is
-                return path
+            except OSError:  # of somebody else who shares the repository: a sweep would not see that it is used
+                return None
         return path
 
     def all(self) -> Iterator[Found]:
@@ -108,7 +113,9 @@ class Payloads:
                         if is_sha256(entry.name) and entry.is_file(follow_symlinks=False):
                             with contextlib.suppress(FileNotFoundError):
                                 status = entry.stat(follow_symlinks=False)
-                                yield Found(entry.name, status.st_size, status.st_mtime)
+                                # A hard link has the times of the user's file, but it changed when it was made.
+                                used = max(status.st_mtime, status.st_ctime)
+                                yield Found(entry.name, status.st_size, used, status.st_ino)
 
     def remove(self, sha256: str) -> None:
         """Deletes a payload; raises OSError."""
