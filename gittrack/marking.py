@@ -28,8 +28,8 @@ def needed(
 ) -> set[Pointer]:
     """Returns those of some payloads that a ref, a reflog, a work tree or a run that is not sealed yet needs.
 
-    without: refs that do not count; tips: commits that do, besides. Raises GitFailed, DataRefused or OSError if it cannot
-    be told."""
+    without: refs that do not count; tips: commits that do, besides. Raises GitFailed, DataRefused or OSError if it
+    cannot be told."""
     # The journals first: a run that is sealed between the two has its ref when the refs are read.
     names = noted(git.place.common_dir)
     found = {pointer for pointer in pointers if pointer.sha256 in names}
@@ -44,7 +44,7 @@ def noted(common_dir: Path) -> set[str]:
     for root in (journal.live_root(common_dir), journal.sealed_root(common_dir)):
         for path in (path for folder in journal.run_folders(root) for path in folder.glob("*.journal")):
             with contextlib.suppress(FileNotFoundError), path.open("rb") as file:  # gone: it was sealed meanwhile
-                notes = frame.decode(iter(lambda: file.read(_CHUNK), b"")).notes  # noqa: B023 - it is used up here
+                notes = frame.decode(iter(lambda: file.read(_CHUNK), b"")).notes
                 found.update(str(note.get("sha256")) for note in notes if note.get("k") == "artifact")
     return found
 

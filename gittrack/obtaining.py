@@ -159,7 +159,7 @@ def _bring_missing(
 ) -> None:
     from gittrack import carrying  # noqa: PLC0415 - only where something is missing
 
-    transports, closed = _opened(place)
+    transports, closed = opened(place)
     try:
         done = carrying.bring(payloads, transports, missing, progress=progress)
     except OSError as exc:
@@ -179,7 +179,7 @@ def _bring_missing(
     raise error
 
 
-def _opened(place: Repo) -> tuple[list[Transport], list[str]]:
+def opened(place: Repo) -> tuple[list[Transport], list[str]]:
     """Returns the stores that may have a payload, and why some of them cannot be asked at all."""
     from gittrack import stores  # noqa: PLC0415 - only where something is missing
 

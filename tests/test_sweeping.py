@@ -234,7 +234,7 @@ def test_where_a_ref_is_broken_nothing_is_swept(repo: GitRepo) -> None:
 
 def lost_at(repo: GitRepo, monkeypatch: pytest.MonkeyPatch, is_unused: Callable[..., bool]) -> list[int]:
     """Sweeps while a run comes that uses the payload, at each step in turn; returns where it is lost."""
-    lost = []
+    lost: list[int] = []
     for at in range(100):
         keep(repo, OTHER)
         git, payloads, now = git_of(repo), payloads_of(repo), later()
