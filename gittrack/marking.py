@@ -45,7 +45,7 @@ def noted(common_dir: Path) -> set[str]:
         for path in (path for folder in journal.run_folders(root) for path in folder.glob("*.journal")):
             with contextlib.suppress(FileNotFoundError), path.open("rb") as file:  # gone: it was sealed meanwhile
                 notes = frame.decode(iter(lambda: file.read(_CHUNK), b"")).notes
-                found.update(str(note.get("sha256")) for note in notes if note.get("k") == "artifact")
+                found.update(str(note["sha256"]) for note in notes if "sha256" in note)
     return found
 
 

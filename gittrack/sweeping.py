@@ -16,10 +16,11 @@ from gittrack import marking
 from gittrack.codec.pointer import Pointer, is_sha256
 from gittrack.errors import DataRefused
 from gittrack.git import Git
-from gittrack.payloads import LEAST_AGE, Found, Payloads
+from gittrack.payloads import Found, Payloads
 from gittrack.shared import make_folder
 from gittrack.transports.protocol import Transport
 
+LEAST_AGE = 3600.0  # seconds; what was used since may belong to a run that is only about to say so
 _PART_AGE = 14 * 86400.0  # seconds; what was cut off may be gone on with for so long
 _TEMPORARY_AGE = 86400.0
 _BATCH = 100
