@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from gittrack import archives, store
 from gittrack.codec import history as history_codec
-from gittrack.codec import manifest
+from gittrack.codec import manifest, pointer
 from gittrack.draft import summarise
 from gittrack.errors import GittrackError
 from gittrack.git import Git
@@ -116,6 +116,11 @@ def _check_artifacts(detail: store.Detail) -> Iterator[str]:
     for path in sorted(stored ^ set(listed)):
         yield f"artifact '{path}' is {'not listed' if path in stored else 'missing'}"
     for path in sorted(stored & set(listed)):
+        if listed[path].kind == "pointer":
+            raw = detail.blob(f"artifacts/{path}", limit=pointer.MAX_BYTES)
+            if raw is None or pointer.decode_pointer(raw) != (listed[path].sha256, listed[path].size):
+                yield f"artifact '{path}' has another pointer than artifacts.yaml says"
+            continue
         content = detail.blob(f"artifacts/{path}")
         if (
             content is None

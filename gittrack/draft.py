@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from gittrack import journal
 from gittrack.codec import tree
+from gittrack.codec.pointer import Pointer, is_sha256
 from gittrack.codec.points import Points, table
 from gittrack.model import Artifact, Column, Event, Goal, History, Metric
 
@@ -35,7 +36,8 @@ _NEEDS: dict[str, dict[str, Any]] = {
     "event": {"key": str},
     "metric": {"name": str, "goal": str},
     "summary": {"key": str, "value": (int, float)},
-    "artifact": {"path": str, "file": str, "size": int, "sha256": str},
+    "artifact": {"path": str, "size": int},
+    "stored": {"file": str, "sha256": str, "size": int},
 }
 
 
@@ -53,6 +55,7 @@ class Draft:
     summaries: dict[str, float] = field(default_factory=dict)
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     sources: dict[str, Path] = field(default_factory=dict)
+    stored: dict[str, Pointer] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
     end: dict[str, Any] = field(default_factory=dict)
     child: dict[str, Any] = field(default_factory=dict)
@@ -114,8 +117,19 @@ def _is_sound(note: Mapping[str, Any]) -> bool:
     if not all(isinstance(note.get(key), kinds) for key, kinds in needs.items()):
         return False
     if kind == "artifact":
-        return note["file"].isdigit() and tree.why_refused(note["path"]) is None
+        return _is_sound_file(note)
+    if kind == "stored":
+        return is_sha256(note["sha256"])
     return kind != "count" or all(isinstance(count, int) for count in note["v"].values())
+
+
+def _is_sound_file(note: Mapping[str, Any]) -> bool:
+    """Tells whether a file that was logged has a copy, or is a payload, and a hash, or a copy that can be hashed."""
+    file, sha256, large = note.get("file"), note.get("sha256"), note.get("pointer") is True
+    copied = isinstance(file, str) and file.isdigit()
+    hashed = isinstance(sha256, str) and is_sha256(sha256)
+    sound = (copied or (large and file is None)) and (hashed or (large and copied and sha256 is None))
+    return sound and tree.why_refused(note["path"]) is None
 
 
 def _lasts(points: Points) -> dict[str, Last]:
@@ -139,8 +153,8 @@ def _take(made: Draft, note: Mapping[str, Any], folder: Path) -> None:
         made.goals[note["name"]] = note["goal"]
     elif kind == "summary":
         made.summaries[note["key"]] = note["value"]
-    elif kind == "artifact":
-        _take_file(made, _artifact(note), folder / "files" / str(note["file"]))
+    elif kind in ("artifact", "stored"):
+        _take_file(made, note, folder / "files")
     elif kind == "state":
         made.state |= note["v"]
     elif kind == "count":
@@ -150,10 +164,17 @@ def _take(made: Draft, note: Mapping[str, Any], folder: Path) -> None:
         setattr(made, kind, dict(note))
 
 
-def _take_file(made: Draft, item: Artifact, source: Path) -> None:
+def _take_file(made: Draft, note: Mapping[str, Any], copies: Path) -> None:
+    """Adds a file that was logged, or what became of the copy of one."""
+    if note["k"] == "stored":
+        made.stored[note["file"]] = Pointer(note["sha256"], note["size"])
+        return
+    item = _artifact(note)
     if has_room(item.path, made.artifacts):
         made.artifacts[item.path] = item
-        made.sources[item.path] = source
+        made.sources.pop(item.path, None)
+        if "file" in note:
+            made.sources[item.path] = copies / str(note["file"])
     else:
         made.counts["dropped"] = made.counts.get("dropped", 0) + 1
 
@@ -172,7 +193,8 @@ def _artifact(note: Mapping[str, Any]) -> Artifact:
     return Artifact(
         path=note["path"],
         size=note["size"],
-        sha256=note["sha256"],
+        sha256=note.get("sha256") or "",
+        kind="pointer" if note.get("pointer") is True else "blob",
         name=note.get("name"),
         type=note.get("type"),
         aliases=tuple(note.get("aliases") or ()),

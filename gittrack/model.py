@@ -169,6 +169,7 @@ class Run:
     deleted: bool = False
     artifact_count: int = 0
     artifact_size: int = 0
+    artifact_pointers: int = 0
     points: int = 0
     exit_code: int | None = None
     seal: str | None = None

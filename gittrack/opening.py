@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import capture, environment, journal, redact, repo, settings
+from gittrack import artifacts, capture, environment, journal, redact, repo, settings
 from gittrack.codec import manifest
 from gittrack.draft import draft
 from gittrack.errors import UsageError
@@ -94,6 +94,7 @@ def create(
         "process": {"detached": True} if detached else journal.process_identity(),
         "tip": earlier.oid if earlier else None,
         "job": job_name(place.git.environ),
+        "inline": min(place.settings.size("inlineLimit"), artifacts.MAX_INLINE),
     }
     if place.detached:
         header |= {"folder": os.path.abspath(os.curdir)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,6 @@ from gittrack.codec.pointer import Pointer, is_sha256
 from gittrack.shared import make_folder, share
 
 CHUNK = 1 << 20
-_LEAST_AGE = 3600.0  # seconds; what was placed since may belong to a run that is only about to say so
 
 
 class Found(NamedTuple):
@@ -82,10 +82,28 @@ class Payloads:
             if not folder.is_dir():
                 make_folder(folder)
                 made.append(folder)
+        share(temporary)
         temporary.replace(path)
         for folder in (path.parent, *(folder.parent for folder in made)):
             _sync_folder(folder)
         return path
+
+    def file(self, copy: Path, pointer: Pointer) -> Path:
+        """Makes a file that is ours a payload, and leaves it where it is; returns the payload's path. Raises OSError.
+
+        Both are one file then, where the file system has hard links: no byte is there twice."""
+        path = self.use(pointer)
+        number, temporary = self.temporary()
+        os.close(number)
+        try:
+            if path is not None:
+                _link_or_copy(path, temporary)
+                temporary.replace(copy)
+                return path
+            _link_or_copy(copy, temporary)
+            return self.place(temporary, pointer)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def use(self, pointer: Pointer) -> Path | None:
         """Returns the file of a payload of ours and marks it as used now, so that no sweep takes it; or None."""
@@ -140,9 +158,15 @@ def digest_of(path: Path) -> Pointer:
     return Pointer(digest.hexdigest(), size)
 
 
-def shared_file(path: Path) -> None:
-    """Gives a temporary file the rights of the repository; it keeps them when it is placed, except to be written."""
-    share(path)
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Makes `target`, which is there, the file `source`, or where there are no hard links, a copy of it."""
+    beside = target.with_name(f"{target.name}.link")
+    try:
+        os.link(source, beside)
+    except OSError:
+        shutil.copyfile(source, target)
+    else:
+        beside.replace(target)
 
 
 def _has_size(path: Path, size: int) -> bool:

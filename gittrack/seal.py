@@ -12,10 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gittrack import archives, capture, commits, journal, pins, sidefiles, store, values
+from gittrack import archives, capture, commits, filed, journal, pins, sidefiles, store, values
+from gittrack.codec import attributes, manifest, tree, yaml12
 from gittrack.codec import event as event_codec
 from gittrack.codec import history as history_codec
-from gittrack.codec import manifest, tree, yaml12
+from gittrack.codec.pointer import Pointer, encode_pointer
 from gittrack.codec.points import Points, joined
 from gittrack.codec.tree import Entry, Object
 from gittrack.draft import Draft, Last, draft, has_room, merge_params, summarise, worst
@@ -102,7 +103,7 @@ def _write(
     files: dict[str, Object | Entry] = {}
     parents, parent_time = _first_parents(header)
     edits: tuple[Any, ...] = ()
-    _drop_missing(made)
+    filed.settle(made, live)
     facts = _facts(header, made, live)
     code = manifest.read_code(header.get("code"))
     if tip is not None:
@@ -130,6 +131,7 @@ def _write(
 
     for old in (history_codec.TEXT_FILE, history_codec.COLUMNS_FILE) if made.history else ():
         files.pop(old, None)
+    files.pop(attributes.FILE, None)
     side, hidden = sidefiles.read(live)
     places = sidefiles.replaced(header, made, hidden)
     facts["redacted"] = (facts.get("redacted") or 0) + sum(places.values()) or None
@@ -150,20 +152,6 @@ def _write(
     return replace(described, oid=oid, redacted=places)
 
 
-def _drop_missing(made: Draft) -> None:
-    """Leaves out artifacts whose copy is gone or damaged, and counts them: the rest of the run is not held up.
-
-    Raises OSError if the disk does not tell: another time it may."""
-    for path, source in list(made.sources.items()):
-        try:
-            whole = source.stat().st_size == made.artifacts[path].size
-        except FileNotFoundError:
-            whole = False
-        if not whole:
-            del made.sources[path], made.artifacts[path]
-            made.counts["dropped"] = made.counts.get("dropped", 0) + 1
-
-
 def _content(
     side: Mapping[str, bytes], made: Draft, facts: Mapping[str, Any], metrics: Mapping[str, Metric]
 ) -> dict[str, bytes]:
@@ -182,6 +170,11 @@ def _content(
         found["artifacts.yaml"] = manifest.encode_artifacts(made.artifacts.values())
     for path, source in made.sources.items():
         found[f"artifacts/{path}"] = source.read_bytes()
+    pointers = [path for path, item in made.artifacts.items() if item.kind == "pointer"]
+    for path in pointers:
+        found[f"artifacts/{path}"] = encode_pointer(Pointer(made.artifacts[path].sha256, made.artifacts[path].size))
+    if pointers:
+        found[attributes.FILE] = attributes.encode(pointers, made.artifacts)
     return found
 
 
@@ -252,7 +245,8 @@ def _continue(made: Draft, facts: dict[str, Any], before: store.Detail) -> None:
         made.lasts.setdefault(name, Last(0.0, metric.last, metric.step))
     kept = {item.path: item for item in before.artifacts()}
     for path in [path for path in made.artifacts if not has_room(path, kept)]:
-        del made.artifacts[path], made.sources[path]
+        del made.artifacts[path]
+        made.sources.pop(path, None)
         facts["dropped"] = (facts.get("dropped") or 0) + 1
     made.artifacts = kept | made.artifacts
     facts["redacted"] = (facts.get("redacted") or 0) + int(old.get("redacted") or 0) or None
@@ -292,6 +286,7 @@ def _describe(  # noqa: PLR0917 - parts of one thing
         job_type=facts.get("job_type"),
         artifact_count=len(made.artifacts),
         artifact_size=sum(item.size for item in made.artifacts.values()),
+        artifact_pointers=sum(item.kind == "pointer" for item in made.artifacts.values()),
         points=made.history.points if made.history else 0,
         exit_code=facts.get("exit_code"),
         seal=name,

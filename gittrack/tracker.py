@@ -14,13 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from gittrack import artifacts, ending, leftovers, redact, system, values
+from gittrack import ending, redact, system, values
 from gittrack.console import console
-from gittrack.errors import GittrackError
+from gittrack.filing import INLINE, Filing
 from gittrack.model import Goal, Run
 from gittrack.outcome import MAX_ERROR, how_it_ended
 from gittrack.pins import Pin
-from gittrack.recorder import Recorder, harmless, say
+from gittrack.recorder import harmless, say
 from gittrack.refname import RunId
 from gittrack.repo import Repo, random_bits
 from gittrack.views import Params, Summary, as_mapping
@@ -28,7 +28,7 @@ from gittrack.views import Params, Summary, as_mapping
 _GOALS: dict[str, Goal] = {"min": "min", "minimize": "min", "max": "max", "maximize": "max"}
 
 
-class ActiveRun(Recorder):
+class ActiveRun(Filing):
     """A run that is being recorded; made by `gittrack.init()`.
 
     Safe to use from several threads. After a fork the child writes into the same run, in a journal of its own."""
@@ -57,6 +57,7 @@ class ActiveRun(Recorder):
             next_step=next_step,
         )
         self.redacting = header.get("redact") is not False
+        self.inline = int(header.get("inline", INLINE))
         self.id = RunId(str(header["id"]))
         self.resumed = resumed
         self.starting_step = next_step
@@ -221,48 +222,6 @@ class ActiveRun(Recorder):
         if direction:
             self._note("metric", name=values.clean_name(name), goal=direction)
 
-    def log_artifact(
-        self,
-        path: Any,
-        name: str | None = None,
-        type: str | None = None,
-        *,
-        aliases: Iterable[str] = (),
-        metadata: Mapping[str, Any] | None = None,
-        step: int | None = None,
-    ) -> list[str]:
-        """Keeps a file, or all files of a folder, with the run; returns their paths in the run.
-
-        Files above 10 MiB are refused with a line on stderr, and the run goes on without them."""
-        kept: list[str] = []
-        try:
-            files = leftovers.home_of(self.folder) / "files"
-            for source, target in artifacts.find(Path(path), name):
-                try:
-                    item, hidden, warning = artifacts.take_checked(source, target, files, redacting=self.redacting)
-                except GittrackError as exc:
-                    self._counts["dropped"] = self._counts.get("dropped", 0) + 1
-                    for line in exc.lines():
-                        say(line)
-                    continue
-                self.hid("artifacts", hidden)
-                if warning:
-                    say(f"warning: {warning}")
-                if self._writer:
-                    self._writer.unsynced.append(files / item["file"])
-                tags = [aliases] if isinstance(aliases, str) else list(aliases)
-                plain, _ = self._plain(metadata, "metadata") if metadata else (None, [])
-                about = {"name": name, "type": type, "aliases": tags, "metadata": plain, "step": step}
-                if self._note("artifact", **item, **about):
-                    kept.append(item["path"])
-        except GittrackError as exc:
-            self._counts["dropped"] = self._counts.get("dropped", 0) + 1
-            for line in exc.lines():
-                say(line)
-        except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
-            self._call_failed("log_artifact", exc)
-        return kept
-
     @harmless
     def alert(self, title: str, text: str = "", **_: Any) -> None:
         """Records a message for people, and prints it."""
@@ -288,6 +247,7 @@ class ActiveRun(Recorder):
         console.end(self.folder)
         if self._sampler:
             self._sampler.stop()
+        self.wait_for_files()
         with self._lock:
             if self._done:
                 return self.sealed
@@ -332,6 +292,7 @@ class ActiveRun(Recorder):
 
     def close(self) -> None:
         """Stops writing without ending the run: another process goes on with it."""
+        self.wait_for_files()
         with self._lock:
             if self._counts:
                 self._note("count", v=self._counts)
@@ -371,6 +332,7 @@ class ActiveRun(Recorder):
         self._writer = None
         self._schemas = {}
         self._counts = {}
+        self.forget_files()
 
 
 def _joined(folder: str, header: Mapping[str, Any], params: Mapping[str, Any]) -> ActiveRun:

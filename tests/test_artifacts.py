@@ -10,8 +10,6 @@ import pytest
 from tests.gitcmd import GitRepo
 from tests.reader import Recorded, only
 
-LIMIT = 10 * 1024 * 1024
-
 
 def recorded(repo: GitRepo, script: str, folder: Path, *, lines: int = 0) -> Recorded:
     """Runs a script in `folder`-relative terms; `lines` is how many lines it prints on stderr."""
@@ -103,21 +101,6 @@ def test_equal_files_are_stored_once(repo: GitRepo, tmp_path: Path) -> None:
     assert len({repo.git("rev-parse", f"{found.ref}:artifacts/{n}.bin") for n in range(5)}) == 1
 
 
-def test_a_file_at_the_limit_is_kept_and_one_above_it_is_refused_in_a_clear_line(repo: GitRepo, tmp_path: Path) -> None:
-    for name, size in {"at.bin": LIMIT, "above.bin": LIMIT + 1}.items():
-        with (tmp_path / name).open("wb") as file:
-            file.truncate(size)
-    prelude = f"import gittrack as gt\nrun = gt.init()\nfolder = {str(tmp_path)!r}\n"
-    done = repo.python(prelude + "for n in ('above', 'at'): print(run.log_artifact(f'{folder}/{n}.bin'))\n")
-    assert done.stdout == "[]\n['at.bin']\n"
-    error, cause, hint = done.stderr.splitlines()
-    assert error == f"gittrack: error: artifact '{tmp_path}/above.bin' is not kept"
-    assert f"{LIMIT + 1} bytes" in cause
-    assert "hint: " in hint
-    found = only(repo)
-    assert (found.status, found.facts["dropped"], artifact_files(found)) == ("finished", 1, ["at.bin"])
-
-
 def test_names_that_a_run_may_not_have_are_refused(repo: GitRepo, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x", encoding="utf-8")
     names = ["../up", "/abs", "a/../b", ".git/config", "a/.GIT/x", "con", "a\\b", "c:d", "a\nb", "x/" * 3000 + "y"]
@@ -162,8 +145,18 @@ def test_a_folder_that_links_to_itself_ends(repo: GitRepo, tmp_path: Path) -> No
     (tmp_path / "loop").mkdir()
     (tmp_path / "loop" / "self").symlink_to(".")
     (tmp_path / "loop" / "a.txt").write_text("a", encoding="utf-8")
-    found = recorded(repo, "run.log_artifact(folder / 'loop')", tmp_path)
+    found = recorded(repo, "run.log_artifact(folder / 'loop')", tmp_path, lines=3)
     assert artifact_files(found) == ["loop/a.txt"]
+
+
+def test_a_link_out_of_a_folder_is_refused_and_one_within_it_is_followed(repo: GitRepo, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret", encoding="utf-8")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a.txt").write_text("a", encoding="utf-8")
+    (tmp_path / "files" / "b.txt").symlink_to("a.txt")
+    (tmp_path / "files" / "out.txt").symlink_to("../secret.txt")
+    found = recorded(repo, "run.log_artifact(folder / 'files')", tmp_path, lines=3)
+    assert artifact_files(found) == ["files/a.txt", "files/b.txt"]
 
 
 def test_an_unreadable_file_in_a_folder_does_not_hide_the_others(repo: GitRepo, tmp_path: Path) -> None:

@@ -284,6 +284,11 @@ def artifact(path: str, file: int) -> dict[str, Any]:
         artifact("a", 1) | {"file": "../run.json"},
         artifact("a", 1) | {"file": 1},
         artifact("a", 1) | {"size": "1"},
+        artifact("a", 1) | {"sha256": "../../" + "0" * 58},
+        {"t": 1.0, "k": "artifact", "path": "a", "size": 1, "sha256": "0" * 64},
+        {"t": 1.0, "k": "artifact", "path": "a", "size": 1, "pointer": True},
+        {"t": 1.0, "k": "artifact", "path": "a", "size": 1, "file": "1"},
+        {"t": 1.0, "k": "stored", "file": "1", "size": 1, "sha256": "../up"},
     ],
 )
 def test_a_note_without_what_its_kind_needs_is_skipped_and_counted(wrong: dict[str, Any]) -> None:

@@ -96,13 +96,18 @@ def encode(run: Run) -> dict[str, Any]:
         "note": run.note[:MAX_NOTE] if run.note else None,
         "starred": run.starred or None,
         "deleted": run.deleted or None,
-        "artifacts": {"count": run.artifact_count, "size": run.artifact_size} if run.artifact_count else None,
+        "artifacts": _artifacts(run) if run.artifact_count else None,
         "points": run.points or None,
         "exit_code": run.exit_code,
         "seal": run.seal,
         "more": run.more or None,
     }
     return {key: value for key, value in full.items() if value is not None and value not in ({}, [])}
+
+
+def _artifacts(run: Run) -> dict[str, int]:
+    pointers = {"pointers": run.artifact_pointers} if run.artifact_pointers else {}
+    return {"count": run.artifact_count, "size": run.artifact_size, **pointers}
 
 
 def dump(value: Any) -> str:
@@ -231,6 +236,7 @@ def decode(facts: Mapping[str, Any], *, run: RunId, oid: Oid | None = None) -> R
         deleted=bool(facts.get("deleted", False)),
         artifact_count=int(artifacts.get("count", 0)),
         artifact_size=int(artifacts.get("size", 0)),
+        artifact_pointers=int(artifacts.get("pointers", 0)),
         points=int(facts.get("points", 0)),
         exit_code=None if facts.get("exit_code") is None else int(facts["exit_code"]),
         seal=_maybe(facts.get("seal")),
