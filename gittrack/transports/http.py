@@ -357,10 +357,10 @@ def _failed(url: str, exc: Exception, silence: float) -> TransportError:
         return TransportError(there, cause=f"the proxy: {_words(inner)}", hint="see http.proxy and https_proxy")
     if isinstance(exc, exceptions.NameResolutionError):
         return TransportError(there, cause="no host of this name is known")
-    if isinstance(exc, exceptions.ConnectTimeoutError):
-        return TransportError(there, cause="it does not answer", hint="is the address right, and the network there?")
     if isinstance(exc, exceptions.NewConnectionError):
         return TransportError(there, cause=_words(exc))
+    if isinstance(exc, exceptions.ConnectTimeoutError):
+        return TransportError(there, cause="it does not answer", hint="is the address right, and the network there?")
     if isinstance(exc, exceptions.SSLError | ssl.SSLError):
         hint = "http.sslCAInfo names a file with the authorities to believe"
         return TransportError(f"cannot make a safe connection to '{place(url)}'", cause=_words(exc), hint=hint)

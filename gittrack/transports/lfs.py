@@ -203,8 +203,10 @@ class Lfs:
         try:
             return self._access.let_in(operation, ask)
         except TransportError as exc:
-            exc.hint = exc.hint if exc.passing else self._elsewhere() or exc.hint
-            raise
+            hint = None if exc.passing else self._elsewhere()
+            if hint is None:
+                raise
+            raise TransportError(exc.message, cause=exc.cause, hint=hint) from exc
 
     # Doing ----------------------------------------------------------------------------------------------------------
 
@@ -261,10 +263,8 @@ class Lfs:
         return refusals.of_answer(f"{what} payload {pointer.sha256[:12]}", where, answer)
 
     def _no_api(self, operation: str, answer: Answer) -> TransportError:
-        error = refusals.of_api(operation, self.label, answer, has_git=self._git.has_executable)
-        if answer.status == 404:
-            error.hint = self._elsewhere() or error.hint
-        return error
+        hint = self._elsewhere() if answer.status == 404 else None
+        return refusals.of_api(operation, self.label, answer, has_git=self._git.has_executable, hint=hint)
 
     def _elsewhere(self) -> str | None:
         """Returns the hint that `.lfsconfig` names another server, if it does, and nobody here has agreed to it."""

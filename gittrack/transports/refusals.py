@@ -38,17 +38,20 @@ _MEANINGS: Mapping[int, _Meaning] = {
     509: _Meaning("the bandwidth that is paid for is used up", "wait, or `git track store add` another store"),
 }
 _BROKEN = _Meaning("something is wrong there", _LATER, passing=True)
+_NOWHERE = _Meaning(
+    "there is no LFS server", "set lfs.url to the right address, or `git track store add` another store"
+)
 _OTHER = _Meaning("it refuses it")
 
 
-def of_answer(what: str, where: str, answer: Answer) -> TransportError:
+def of_answer(what: str, where: str, answer: Answer, *, meaning: _Meaning | None = None) -> TransportError:
     """Returns the error for an answer that is a refusal; what: as in `send payload 1234`."""
-    meaning, wait = meaning_of(answer.status), seconds_to_wait(answer)
+    means, wait = meaning or meaning_of(answer.status), seconds_to_wait(answer)
     return TransportError(
         f"cannot {what}: '{where}' answers {answer.status}",
-        cause=_cause(meaning, answer.message(), wait),
-        hint=meaning.hint,
-        passing=meaning.passing,
+        cause=_cause(means, answer.message(), wait),
+        hint=means.hint,
+        passing=means.passing,
         wait=wait,
     )
 
@@ -64,17 +67,18 @@ def of_object(what: str, where: str, pointer: Pointer, refusal: Refusal) -> Tran
     )
 
 
-def of_api(operation: str, where: str, answer: Answer, *, has_git: bool) -> TransportError:
-    """Returns the error for an answer that is a refusal of everything; operation: `upload` or `download`."""
-    error = of_answer(f"ask for an {operation}" if operation == "upload" else f"ask for a {operation}", where, answer)
+def of_api(operation: str, where: str, answer: Answer, *, has_git: bool, hint: str | None) -> TransportError:
+    """Returns the error for an answer that is a refusal of everything; operation: `upload` or `download`.
+
+    hint: what may help where there is no server at all."""
+    meaning = meaning_of(answer.status)
     if answer.status == 404:
-        error.cause = "there is no LFS server"
-        error.hint = "set lfs.url to the right address, or `git track store add` another store"
+        meaning = _NOWHERE if hint is None else _NOWHERE._replace(hint=hint)
     elif answer.status in (301, 302, 303, 307, 308):
-        error.cause = "it sends us elsewhere in a way that is not followed"
+        meaning = _Meaning("it sends us elsewhere in a way that is not followed")
     elif answer.status == 401 and not has_git:
-        error.hint = "install git: `git credential` knows passwords"
-    return error
+        meaning = meaning._replace(hint="install git: `git credential` knows passwords")
+    return of_answer(f"ask for {'an' if operation == 'upload' else 'a'} {operation}", where, answer, meaning=meaning)
 
 
 def meaning_of(status: int) -> _Meaning:

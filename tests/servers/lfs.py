@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import itertools
 import json
 import re
 import socket
@@ -56,6 +57,7 @@ class LfsServer:
     storage: str = ""  # the origin where payloads go, if not here
     change: Callable[[dict[str, Any]], object] = lambda _: None  # changes an answer to a batch
     ranges: bool = True
+    signatures: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def address(self) -> str:
@@ -126,7 +128,7 @@ class Handler(BaseHTTPRequestHandler):
         told.requests.append(Request(self.command, self.path, dict(self.headers.items())))
         if any(rule(self) for rule in list(told.rules)):
             return
-        if self.path == f"{BASE}/objects/batch" and self.command == "POST":
+        if self.path.partition("?")[0] == f"{BASE}/objects/batch" and self.command == "POST":
             self._batch(self.body())
         elif self.path.startswith("/storage/") and self.command in ("GET", "PUT"):
             self._store() if self.command == "PUT" else self._load()
@@ -171,7 +173,7 @@ class Handler(BaseHTTPRequestHandler):
         if sending and oid in told.payloads:
             return found
         more = {"header": {"X-Token": TOKEN}, **({"expires_in": told.life} if told.life is not None else {})}
-        storage = f"{told.storage or told.address}/storage/{oid}?signature=of-{oid[:8]}"
+        storage = f"{told.storage or told.address}/storage/{oid}?signature={next(told.signatures)}"
         actions = {"upload" if sending else "download": {"href": storage, **more}}
         if sending and told.verifies:
             actions["verify"] = {"href": f"{told.address}/verify/{oid}", **more}
@@ -194,10 +196,10 @@ class Handler(BaseHTTPRequestHandler):
         told, oid, said = self.told, self._oid(), json.loads(raw)
         if not self._has_token():
             return
-        if said != {"oid": oid, "size": len(told.sent.get(oid, b""))}:
+        if oid not in told.sent or said != {"oid": oid, "size": len(told.sent[oid])}:
             self.say_json(404, {"message": "this was not sent"})
             return
-        told.payloads[oid] = told.sent.pop(oid)
+        told.payloads[oid] = told.sent[oid]
         self.say(200)
 
     def _load(self) -> None:
