@@ -22,6 +22,7 @@ from gittrack.transports.protocol import Transport
 
 _HEAD, _URL, _LEAST = "track.store.", ".url", ".minsize"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+CLOUDS = frozenset(["s3", "gs", "az", "azure", "abfs", "abfss"])  # what an address in a bucket begins with
 
 
 class StoreAt(NamedTuple):
@@ -149,7 +150,11 @@ def open_store(git: Git, store: StoreAt, settings: Settings) -> Transport:
 
         url = store.url.removeprefix("lfs+")
         return Lfs(url, git=git, settings=settings, remote=store.name if store.of_remote else None)
+    if scheme in CLOUDS:
+        from gittrack.transports.cloud import Cloud  # noqa: PLC0415 - the same
+
+        return Cloud(store.url, environ=settings.environ)
     raise UsageError(
         f"store '{store.name}' has an address of no known kind: '{store.label}'",
-        hint="a store is a folder, or an LFS server at https://HOST/PATH",
+        hint="a store is a folder, an LFS server at https://HOST/PATH, or a bucket: s3://, gs:// or az://",
     )
