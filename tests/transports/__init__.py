@@ -1,0 +1,1 @@
+"""Tests of stores, each kind through the same suite."""
