@@ -72,6 +72,8 @@ def add(name: str, url: str, min_size: str | None, is_default: bool, quiet: bool
     if min_size is not None and is_default:
         raise UsageError("the default store takes files of all sizes", hint="leave out --min-size, or --default")
     least = None if min_size is None else settings.size_of("--min-size", min_size)
+    if least == 0:
+        raise UsageError("--min-size is 0", hint="without it, files of all sizes go to the store")
     added = StoreAt(name, _address(url), least)
     stores.open_store(place.git, added, settings).close()
     before = _usual(place)

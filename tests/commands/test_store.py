@@ -84,6 +84,7 @@ def test_a_path_is_kept_whole(repo: GitRepo, sealed_home: Path) -> None:
         (("lab", "host:path"), "is no address of a store"),
         (("lab", "https://[x/y"), "is no address"),
         (("lab", "/x", "--min-size", "much"), "--min-size is 'much', which is no size"),
+        (("lab", "/x", "--min-size", "0"), "--min-size is 0"),
         (("lab", "/x", "--min-size", "1G", "--default"), "the default store takes files of all sizes"),
         (("origin", "/x"), "'origin' is a remote"),
     ],
