@@ -37,9 +37,9 @@ class Access:
         self._lock = threading.Lock()
         self._logins: dict[str, Login] = {}
         there = remotes.address(settings, remote) if remote else ""
-        self._accounts = [each for each in (url, there) if is_web(each)]
         # A server that is named stands for itself; one that is guessed from a remote over SSH is asked for there.
-        named = settings.git(f"remote.{remote}.lfsurl") or settings.git("lfs.url")
+        named = (settings.git(f"remote.{remote}.lfsurl") or settings.git("lfs.url") or "") if remote else ""
+        self._accounts = [each for each in (url, named, there) if is_web(each)]
         at = sshpass.find(named or there) if remote else None
         self._ssh = sshpass.SshPass(at, git=git, settings=settings) if at else None
 

@@ -184,7 +184,7 @@ class Lfs:
         return self._batch(pointers[:middle], operation) | self._batch(pointers[middle:], operation)
 
     def _read(self, answer: Answer, pointers: Sequence[Pointer]) -> dict[Pointer, Offer]:
-        secure = answer.url.startswith("https:") or self._access.url.startswith("https:")
+        secure = answer.url.startswith("https:")
         try:
             said = answer.json()
             return decode_answer(said, pointers, secure=secure, now=time.monotonic(), date=refusals.date_of(answer))

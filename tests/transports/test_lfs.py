@@ -409,7 +409,12 @@ def test_no_request_asks_for_a_packed_answer(lfs: Lfs, server: LfsServer, repo: 
 def test_connections_are_kept(repo: GitRepo) -> None:
     ports = set()
     with lfs_server() as server:
-        server.rules.append(lambda handler: bool(ports.add(handler.client_address[1])))
+
+        def note(handler: Handler) -> bool:
+            ports.add(handler.client_address[1])
+            return False
+
+        server.rules.append(note)
         lfs = opened(repo, server.url)
         pointers = [placed(repo, bytes([number])) for number in range(40)]
         assert len(carrying.send(payloads(repo), lfs, pointers).moved) == 40
@@ -426,7 +431,12 @@ def test_nothing_can_be_listed_or_deleted_and_it_is_said(lfs: Lfs) -> None:
 
 def test_a_batch_names_no_branch(lfs: Lfs, server: LfsServer) -> None:
     asked = []
-    server.rules.append(lambda handler: bool(asked.append(handler.body())) or handler.say_json(200, {"objects": []}))
+
+    def note(handler: Handler) -> bool:
+        asked.append(handler.body())
+        return handler.say_json(200, {"objects": []})
+
+    server.rules.append(note)
     lfs.exists([pointer_to(b"x")], sending=True)
     assert json.loads(asked[0]) == {
         "operation": "upload",
