@@ -20,8 +20,9 @@ from gittrack.index import live
 from gittrack.index.listing import Index
 from gittrack.model import Run
 from gittrack.objects import Objects
+from gittrack.payloads import Payloads, digest_of
 from gittrack.refname import Oid, RunId, run_ref
-from gittrack.sync import taking
+from gittrack.sync import enclosing, taking
 
 PACK_BYTES = 64 * 1024 * 1024  # of artifacts that are moved at a time
 PACK_RUNS = 500
@@ -91,6 +92,7 @@ def adopt(git: Git, source: Git, chosen: Sequence[Waiting]) -> Iterator[tuple[Wa
     Raises GitFailed or RefMoved if the repository cannot take runs at all; then those that were not yielded stay."""
     done: list[RunId] = []
     for part in _parts(chosen):
+        _bring_payloads(git, source, part)
         tips = _transfer(git, source, [item.tip for item in part])
         outcome = taking.take_in(git, [(item.run.id, tips[item.tip]) for item in part])
         for item in part:
@@ -102,6 +104,24 @@ def adopt(git: Git, source: Git, chosen: Sequence[Waiting]) -> Iterator[tuple[Wa
     with contextlib.suppress(GittrackError, OSError):  # the runs are home; what is left there is only room
         packs.merge(git)
         packs.drop(source, done)
+
+
+def _bring_payloads(git: Git, source: Git, part: Sequence[Waiting]) -> None:
+    """Makes the payloads of runs those of the repository, where they are missing; raises DataRefused.
+
+    Where both are on one file system they are linked, and no byte is copied. What is damaged stays where it is: the
+    run says that it has it, and `fsck` that it is not here."""
+    here, there = Payloads(git.place.common_dir), Payloads(source.place.common_dir)
+    found = enclosing.of_runs(source, [(item.run.id, item.tip) for item in part], there={})
+    for pointer in {pointer for paths in found.values() for pointer in paths}:
+        path = there.own(pointer)
+        if path is None or here.use(pointer):
+            continue
+        try:
+            if digest_of(path) == pointer:
+                here.file(path, pointer)
+        except OSError as exc:
+            raise DataRefused("a payload cannot be moved into the repository", cause=exc.strerror or str(exc)) from exc
 
 
 def _parts(chosen: Sequence[Waiting]) -> Iterator[list[Waiting]]:

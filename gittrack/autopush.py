@@ -165,7 +165,7 @@ def _push(place: Repo, waiting: Collection[RunId]) -> set[RunId]:
     What `git track push` would ask about waits for it: uncommitted files, and the first code that a remote gets."""
     from gittrack import remote  # noqa: PLC0415 - whoever notes a run needs none of this
     from gittrack.index.listing import Index  # noqa: PLC0415 - as above
-    from gittrack.sync import publishing, pushing  # noqa: PLC0415 - as above
+    from gittrack.sync import enclosing, publishing, pushing  # noqa: PLC0415 - as above
 
     git = place.git
     name = remote.choose(place.settings, None, branch=git.branch())
@@ -182,7 +182,9 @@ def _push(place: Repo, waiting: Collection[RunId]) -> set[RunId]:
         pending = [(run, tip) for run, tip in pending if run not in what.snapshots]
     if not pending:
         return set()
-    done = pushing.push(git, name, pending)
+    found = enclosing.of_runs(git, pending, there=enclosing.there(git, name))
+    held = enclosing.send(git, place.settings, name, found).held if found else {}
+    done = pushing.push(git, name, [(run, tip) for run, tip in pending if run not in held])
     return {run for run, _ in pending} - set(done.taken)
 
 

@@ -23,7 +23,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "record": ("run", "start", "add", "finish"),
     "look": ("status", "ls", "log", "show", "diff", "plot", "watch", "sql"),
     "curate": ("tag", "edit", "rm", "check"),
-    "reproduce": ("checkout",),
+    "reproduce": ("checkout", "get"),
     "share": ("fetch", "pull", "push", "import"),
     "maintain": ("gc", "archive", "fsck", "verify"),
 }

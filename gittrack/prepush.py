@@ -249,7 +249,7 @@ def _end_after(seconds: float) -> None:
 def _push_along(place: Repo, name: str, refs: Sequence[PushedRef], *, to: str) -> Outcome:
     try:
         found = along(place, name, refs, to=to)
-        done = _send(place.git, to, {run for run, _ in found.runs}) if found.runs else Outcome()
+        done = _send(place, to, {run for run, _ in found.runs}) if found.runs else Outcome()
     except GittrackError as exc:
         return Outcome((f"runs stay here: {_because(exc)}; `git track push` tries again",), arrived=False)
     if not found.held:
@@ -260,12 +260,20 @@ def _push_along(place: Repo, name: str, refs: Sequence[PushedRef], *, to: str) -
     return Outcome((*done.said, stay), arrived=False)
 
 
-def _send(git: Git, name: str, wanted: Collection[RunId]) -> Outcome:
-    """Pushes runs; raises GittrackError if the remote answered for none."""
-    from gittrack.sync import pushing  # noqa: PLC0415 - as above
+def _send(place: Repo, name: str, wanted: Collection[RunId]) -> Outcome:
+    """Pushes runs whose payloads are stored; raises GittrackError if the remote answered for none."""
+    from gittrack.sync import enclosing, pushing  # noqa: PLC0415 - as above
 
+    git = place.git
     pushing.look(git, name)  # what was deleted for good must not come back
     pending = [(run, tip) for run, tip in pushing.unpushed(git, name) if run in wanted]
+    # Checkpoints of gigabytes are not what a push of code should bring along: a run goes when its files went.
+    found = enclosing.of_runs(git, pending, there=enclosing.there(git, name))
+    unstored = found.keys() - enclosing.stored(git, place.settings, name, found) if found else set()
+    pending = [(run, tip) for run, tip in pending if run not in unstored]
+    stay = (f"{len(unstored)} run(s) with artifacts stay here: `git track push` sends both",) if unstored else ()
+    if not pending:
+        return Outcome(stay, arrived=False)
     done = pushing.push(git, name, pending)
     if done.broken:
         return Outcome((f"some runs stay here: {_because(done.broken)}; `git track push` tries again",), arrived=False)
@@ -274,7 +282,7 @@ def _send(git: Git, name: str, wanted: Collection[RunId]) -> Outcome:
         count = f"{len(done.refused)} of {len(pending)} run(s)"
         said = f"'{where}' refused {count}: {done.refused[0][1]}; `git track push` tries again"
         return Outcome((said,), arrived=False)
-    return Outcome((f"pushed {len(pending)} run(s) to '{where}'",), arrived=True)
+    return Outcome((f"pushed {len(pending)} run(s) to '{where}'", *stay), arrived=not stay)
 
 
 def _because(error: GittrackError) -> str:

@@ -6,6 +6,7 @@ the store where none is configured. What a committed file suggests is not looked
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from gittrack.transports.protocol import Transport
 
 _HEAD, _URL, _LEAST = "track.store.", ".url", ".minsize"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+CLOUDS = frozenset(["s3", "gs", "az", "azure", "abfs", "abfss"])  # what an address in a bucket begins with
 
 
 class StoreAt(NamedTuple):
@@ -97,16 +99,17 @@ def _folder(url: str) -> str | None:
     return str(home.absolute() / "lfs" / "objects")
 
 
-def for_sending(settings: Settings, remote_name: str | None, pointers: Iterable[Pointer]) -> dict[str, list[Pointer]]:
-    """Returns the payloads that go to each store, by its name; '' for what has none."""
-    known = sorted((store for store in configured(settings) if store.least is not None), key=lambda s: -(s.least or 0))
+def for_sending(
+    settings: Settings, remote_name: str | None, pointers: Iterable[Pointer]
+) -> list[tuple[StoreAt | None, list[Pointer]]]:
+    """Returns which payloads go to which store; None for those that there is none for."""
+    special = sorted((store for store in configured(settings) if store.least), key=lambda store: -(store.least or 0))
     usual = default(settings, remote_name)
-    found: dict[str, list[Pointer]] = {}
+    found: dict[StoreAt | None, list[Pointer]] = {}
     for pointer in pointers:
-        special = next((store for store in known if pointer.size >= (store.least or 0)), None)
-        store = special or usual
-        found.setdefault(store.name if store else "", []).append(pointer)
-    return found
+        store = next((store for store in special if pointer.size >= (store.least or 0)), usual)
+        found.setdefault(store, []).append(pointer)
+    return list(found.items())
 
 
 def for_reading(settings: Settings, remote_names: Sequence[str]) -> list[StoreAt]:
@@ -121,6 +124,15 @@ def for_reading(settings: Settings, remote_names: Sequence[str]) -> list[StoreAt
         if own:
             found.setdefault(own.url, own)
     return list(found.values())
+
+
+def of_git_lfs(git: Git, settings: Settings) -> list[Path]:
+    """Returns the folders in which git-lfs keeps files of this clone."""
+    chosen = settings.git("lfs.storage")
+    home = git.place.common_dir / "lfs"
+    if chosen:
+        home = Path(chosen) if os.path.isabs(chosen) else git.place.common_dir / chosen
+    return [home / "objects"]
 
 
 def open_store(git: Git, store: StoreAt, settings: Settings) -> Transport:
@@ -138,7 +150,11 @@ def open_store(git: Git, store: StoreAt, settings: Settings) -> Transport:
 
         url = store.url.removeprefix("lfs+")
         return Lfs(url, git=git, settings=settings, remote=store.name if store.of_remote else None)
+    if scheme in CLOUDS:
+        from gittrack.transports.cloud import Cloud  # noqa: PLC0415 - the same
+
+        return Cloud(store.url, environ=settings.environ)
     raise UsageError(
         f"store '{store.name}' has an address of no known kind: '{store.label}'",
-        hint="a store is a folder, or an LFS server at https://HOST/PATH",
+        hint="a store is a folder, an LFS server at https://HOST/PATH, or a bucket: s3://, gs:// or az://",
     )

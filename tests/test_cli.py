@@ -26,6 +26,7 @@ ARGUMENTS = {
     "edit": ("x", "--star"),
     "rm": ("x",),
     "checkout": ("x",),
+    "get": ("x",),
     "sql": ("select 1",),
     "import": ("--adopt",),
     "plot": ("loss",),

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from gittrack import output, remote
-from gittrack.commands import archivable, common
+from gittrack.commands import archivable, common, enclosures
 from gittrack.errors import RemoteError, UsageError
 from gittrack.model import Run
 from gittrack.refname import ARCHIVES, Oid, RunId, archive_of, run_ref
@@ -26,15 +26,27 @@ _LISTED = 100
 @click.argument("where", required=False, metavar="[REMOTE]")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option("--bundle", metavar="FILE", help="Write a bundle, a file that `git track pull FILE` takes in anywhere.")
+@click.option("--no-artifacts", is_flag=True, help="Leave payloads here; who gets the runs cannot get their files.")
+@click.option("--artifacts", "only", multiple=True, metavar="GLOB", help="Of the payloads, send only these: 'best.pt'.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be pushed.")
 @click.option("-y", "--yes", is_flag=True, help="Publish code, and uncommitted files of snapshots, without asking.")
 @common.quiet_option
 def command(
-    where: str | None, runs: tuple[str, ...], bundle: str | None, dry_run: bool, yes: bool, quiet: bool
+    where: str | None,
+    runs: tuple[str, ...],
+    bundle: str | None,
+    no_artifacts: bool,
+    only: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    quiet: bool,
 ) -> None:
-    """Push runs, with their code, to a remote.
+    """Push runs, with their code and the payloads of their artifacts, to a remote.
 
-    By default all that the remote lacks, to track.remote, the branch's push remote, or origin."""
+    By default all that the remote lacks, to track.remote, the branch's push remote, or origin. Payloads go first, to
+    the remote's LFS server or to the store that `git track store` names."""
+    if no_artifacts and only:
+        raise UsageError("--no-artifacts and --artifacts do not go together")
     place = common.open_repo()
     if bundle:
         _bundle(place, Path(bundle), (where, *runs) if where else (), dry_run=dry_run, yes=yes, quiet=quiet)
@@ -42,18 +54,7 @@ def command(
     if where and where not in remote.names(place.settings) and not remote.is_address(where):
         runs, where = (where, *runs), None  # `git track push RUN`
     name = remote.choose(place.settings, where, branch=place.git.branch())
-    with output.Progress(quiet=quiet) as progress:
-        taken_in = Integrated() if dry_run else pushing.look(place.git, name, progress=progress.report)
-    if taken_in.buried and not quiet:
-        output.warn(f"{len(taken_in.buried)} run(s) were deleted for good by others")
-    known = common.read_runs(place, deleted=True)
-    out = pushing.outgoing(place.git, name)
-    if not (runs or dry_run) and (archivable.as_one(place, name, out.runs) or archivable.overflow(place)):
-        known = common.read_runs(place, deleted=True)
-        out = pushing.outgoing(place.git, name)
-    if runs:  # an archive goes whole, or not at all: a run of one that is asked for gets a ref there
-        wanted = {common.require_commit(run).id for run in known.find_all(runs)}
-        out = pushing.Outgoing(tuple((run, tip) for run, tip in out.all if run in wanted))
+    known, out = _outgoing(place, name, runs, dry_run=dry_run, quiet=quiet)
     if not out:
         if not quiet:
             output.warn("everything up-to-date")
@@ -61,14 +62,39 @@ def command(
     ids = {run for run, _ in out.all}
     by_id = {run.id: run for run in (known.index.of(ids) if len(ids) < _LISTED else known.index.brief())}
     out = _agree(place, name, out, by_id, yes=yes or dry_run)
+    files = None if no_artifacts else enclosures.Enclosures(place, name, only=only, quiet=quiet)
     if dry_run:
         _list("would push", [run for run, _ in out.all], by_id)
+        if files:
+            files.tell_what_would_go(out)
         return
+    out = files.send(out) if files else out
     with output.Progress(quiet=quiet) as progress:
         done = pushing.push(
             place.git, name, out.runs, shelves=out.archives, covered=out.covered, progress=progress.report
         )
     _tell(done, by_id, where=remote.label(name), quiet=quiet)
+    if files:
+        files.raise_held()
+
+
+def _outgoing(
+    place: Repo, name: str, words: Sequence[str], *, dry_run: bool, quiet: bool
+) -> tuple[common.Runs, Outgoing]:
+    """Returns all runs here, and what a remote lacks of those that are asked for; archives first what is much."""
+    with output.Progress(quiet=quiet) as progress:
+        taken_in = Integrated() if dry_run else pushing.look(place.git, name, progress=progress.report)
+    if taken_in.buried and not quiet:
+        output.warn(f"{len(taken_in.buried)} run(s) were deleted for good by others")
+    known = common.read_runs(place, deleted=True)
+    out = pushing.outgoing(place.git, name)
+    if not (words or dry_run) and (archivable.as_one(place, name, out.runs) or archivable.overflow(place)):
+        known = common.read_runs(place, deleted=True)
+        out = pushing.outgoing(place.git, name)
+    if words:  # an archive goes whole, or not at all: a run of one that is asked for gets a ref there
+        wanted = {common.require_commit(run).id for run in known.find_all(words)}
+        out = pushing.Outgoing(tuple((run, tip) for run, tip in out.all if run in wanted))
+    return known, out
 
 
 def _list(what: str, runs: Sequence[RunId], by_id: Mapping[RunId, Run]) -> None:

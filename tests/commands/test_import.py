@@ -425,3 +425,16 @@ def test_what_does_not_fit_together_is_said(repo: GitRepo, tmp_path: Path) -> No
     assert attempt(repo, "import", "--adopt", "no-such-run")[0] == 3
     assert attempt(store(), "import", "--adopt")[0] == 2
     assert listed(repo) == []
+
+
+def test_a_large_file_of_a_run_comes_home_with_it(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "model.pt").write_bytes(b"m" * 100_000)
+    script = "import gittrack as gt\nwith gt.init() as run:\n    run.log_artifact('model.pt')\n"
+    record_in(tmp_path / "work", script=script)
+    repo = a_repository_in(tmp_path / "work")
+    repo.track("import", "--adopt")
+    (item,) = only(repo).yaml("artifacts.yaml").values()
+    here = repo.path / ".git/gittrack/objects" / item["sha256"][:2] / item["sha256"][2:4] / item["sha256"]
+    assert here.read_bytes() == b"m" * 100_000
+    repo.track("fsck")
