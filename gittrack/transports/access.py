@@ -15,7 +15,8 @@ from gittrack.git import Git
 from gittrack.settings import Settings
 from gittrack.transports import sshpass
 from gittrack.transports.credentials import Login, Pass
-from gittrack.transports.http import Answer, Http, is_web, origin
+from gittrack.transports.http import Answer, Http
+from gittrack.transports.urls import is_web, origin
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,9 @@ from gittrack.settings import Settings
 from gittrack.transports import refusals, suggested
 from gittrack.transports.access import Access, Door, has_authorization
 from gittrack.transports.batch import TYPE, Action, Offer, Refusal, decode_answer, encode_request
-from gittrack.transports.http import Answer, Body, Http, is_web, origin, place
+from gittrack.transports.http import Answer, Body, Http
 from gittrack.transports.protocol import NotThere, Source, Stored, TransportError
+from gittrack.transports.urls import is_web, origin, place
 
 _MOST = 100  # objects in a batch, as git-lfs has it
 _REMEMBERED = 2000  # offers that wait to be used

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -444,3 +445,37 @@ def test_a_batch_names_no_branch(lfs: Lfs, server: LfsServer) -> None:
         "objects": [{"oid": pointer_to(b"x").sha256, "size": 1}],
         "hash_algo": "sha256",
     }
+
+
+def test_a_payload_is_never_in_memory(lfs: Lfs, server: LfsServer, repo: GitRepo) -> None:
+    size = 48 << 20
+    one = source(repo, bytes(size))
+
+    def store(handler: Handler) -> bool:
+        for _ in range(0, size, 1 << 16):
+            handler.rfile.read(1 << 16)
+        return handler.say(200)
+
+    def load(handler: Handler) -> bool:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(size))
+        handler.end_headers()
+        for _ in range(0, size, 1 << 16):
+            handler.wfile.write(bytes(1 << 16))
+        return True
+
+    def has_it(said: dict[str, list[dict[str, object]]]) -> None:
+        there = {"href": f"{server.address}/storage/{one.pointer.sha256}"}
+        said["objects"] = [{"oid": one.pointer.sha256, "size": size, "actions": {"download": there, "upload": there}}]
+
+    server.change = has_it
+    server.rules += [times(0, store, method="PUT"), times(0, load, method="GET")]
+    tracemalloc.start()
+    try:
+        lfs.put(one)
+        assert sum(len(chunk) for chunk in lfs.get(one.pointer)) == size
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(server.asked("PUT")) == 1
+    assert peak < 12 << 20
