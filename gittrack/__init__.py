@@ -16,11 +16,24 @@ if TYPE_CHECKING:
     from gittrack.api import finish as finish
     from gittrack.api import log as log
     from gittrack.api import log_artifact as log_artifact
+    from gittrack.api import log_audio as log_audio
+    from gittrack.api import log_figure as log_figure
+    from gittrack.api import log_html as log_html
+    from gittrack.api import log_image as log_image
     from gittrack.api import log_params as log_params
+    from gittrack.api import log_table as log_table
+    from gittrack.api import log_text as log_text
+    from gittrack.api import log_video as log_video
     from gittrack.api import login as login
     from gittrack.api import track as track
     from gittrack.api import watch as watch
     from gittrack.errors import GittrackError as GittrackError
+    from gittrack.mediatypes import Audio as Audio
+    from gittrack.mediatypes import Histogram as Histogram
+    from gittrack.mediatypes import Html as Html
+    from gittrack.mediatypes import Image as Image
+    from gittrack.mediatypes import Table as Table
+    from gittrack.mediatypes import Video as Video
     from gittrack.reading import Runs as Runs
     from gittrack.reading import get as get
     from gittrack.reading import runs as runs
@@ -34,9 +47,15 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ActiveRun": "gittrack.tracker",
+    "Audio": "gittrack.mediatypes",
     "GittrackError": "gittrack.errors",
+    "Histogram": "gittrack.mediatypes",
+    "Html": "gittrack.mediatypes",
+    "Image": "gittrack.mediatypes",
     "RecordedRun": "gittrack.recorded",
     "Runs": "gittrack.reading",
+    "Table": "gittrack.mediatypes",
+    "Video": "gittrack.mediatypes",
     "alert": "gittrack.api",
     "define_metric": "gittrack.api",
     "finish": "gittrack.api",
@@ -44,7 +63,14 @@ _HOMES = {
     "init": "gittrack.start",
     "log": "gittrack.api",
     "log_artifact": "gittrack.api",
+    "log_audio": "gittrack.api",
+    "log_figure": "gittrack.api",
+    "log_html": "gittrack.api",
+    "log_image": "gittrack.api",
     "log_params": "gittrack.api",
+    "log_table": "gittrack.api",
+    "log_text": "gittrack.api",
+    "log_video": "gittrack.api",
     "login": "gittrack.api",
     "runs": "gittrack.reading",
     "track": "gittrack.api",

@@ -41,6 +41,41 @@ def log_artifact(path: Any, name: str | None = None, type: str | None = None, **
     return current().log_artifact(path, name, type, **about)
 
 
+def log_image(key: str, image: Any, **about: Any) -> list[str]:
+    """Keeps an image with the current run; see `ActiveRun.log_image`."""
+    return current().log_image(key, image, **about)
+
+
+def log_figure(key: str, figure: Any, **about: Any) -> list[str]:
+    """Keeps a figure with the current run; see `ActiveRun.log_figure`."""
+    return current().log_figure(key, figure, **about)
+
+
+def log_table(key: str, table: Any, *columns: Any, **about: Any) -> list[str]:
+    """Keeps a table with the current run; see `ActiveRun.log_table`."""
+    return current().log_table(key, table, *columns, **about)
+
+
+def log_text(key: str, text: Any, **about: Any) -> list[str]:
+    """Keeps a text with the current run; see `ActiveRun.log_text`."""
+    return current().log_text(key, text, **about)
+
+
+def log_html(key: str, html: Any, **about: Any) -> list[str]:
+    """Keeps HTML with the current run; see `ActiveRun.log_html`."""
+    return current().log_html(key, html, **about)
+
+
+def log_audio(key: str, audio: Any, sample_rate: float | None = None, **about: Any) -> list[str]:
+    """Keeps a sound with the current run; see `ActiveRun.log_audio`."""
+    return current().log_audio(key, audio, sample_rate, **about)
+
+
+def log_video(key: str, video: Any, **about: Any) -> list[str]:
+    """Keeps a film with the current run; see `ActiveRun.log_video`."""
+    return current().log_video(key, video, **about)
+
+
 def alert(title: str, text: str = "", **others: Any) -> None:
     """Records a message in the current run; see `ActiveRun.alert`."""
     current().alert(title, text, **others)

@@ -344,7 +344,8 @@ def _missing(pointer: Pointer, asked: Sequence[str], reasons: dict[Pointer, Gitt
     if isinstance(known, DataRefused):
         return known
     where = ", ".join(f"'{label}'" if "(" not in label else label for label in asked)
-    return NotThere(
+    kind = TransportError if known is not None and not isinstance(known, NotThere) else NotThere  # one may have it
+    return kind(
         f"payload {pointer.sha256[:12]} is in no store that was asked",
         cause=f"asked: {where}" if asked else "no store is known here",
         hint="whoever logged it may not have pushed it yet; `git track store ls` lists stores"

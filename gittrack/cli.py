@@ -23,8 +23,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "record": ("run", "start", "add", "finish"),
     "look": ("status", "ls", "log", "show", "diff", "plot", "watch", "sql"),
     "curate": ("tag", "edit", "rm", "check"),
-    "reproduce": ("checkout",),
-    "share": ("fetch", "pull", "push", "import"),
+    "reproduce": ("checkout", "get"),
+    "share": ("fetch", "pull", "push", "store", "import"),
     "maintain": ("gc", "archive", "fsck", "verify"),
 }
 # What git calls, not people; in no help.

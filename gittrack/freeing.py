@@ -46,13 +46,13 @@ def unneeded(git: Git, found: set[Oid], *, without: Collection[str] = ()) -> set
     listing = "".join(f"{tip}\n" for tip in tips).encode()
     left = set(found)
     everything = ("rev-list", "--objects", "--no-object-names", "--stdin", "--reflog", "--indexed-objects")
-    for oid in _lines(git.ask(*everything, *_heads(git), input=listing)):
+    for oid in _lines(git.ask(*everything, *heads(git), input=listing)):
         left.discard(oid)
     return left
 
 
-def _heads(git: Git) -> Iterator[str]:
-    """Yields what every work tree has checked out."""
+def heads(git: Git) -> Iterator[str]:
+    """Yields the commit that every work tree has checked out."""
     for line in git.ask("worktree", "list", "--porcelain").decode("utf-8", "replace").splitlines():
         key, _, value = line.partition(" ")
         if key == "HEAD" and value.strip("0"):

@@ -23,11 +23,14 @@ CHUNK = 1 << 20
 
 
 class Found(NamedTuple):
-    """A payload that lies here; modified: Unix seconds of when it was placed, or last used by a run."""
+    """A payload that lies here; modified: Unix seconds of when it was placed, or last used by a run.
+
+    inode: the number that its file has, which another file placed under the same name does not have."""
 
     sha256: str
     size: int
     modified: float
+    inode: int
 
 
 class Payloads:
@@ -97,24 +100,27 @@ class Payloads:
         os.close(number)
         try:
             if path is not None:
-                _link_or_copy(path, temporary)
-                temporary.replace(copy)
-                return path
+                with contextlib.suppress(FileNotFoundError):  # a sweep has it aside: then it is placed once more
+                    _link_or_copy(path, temporary)
+                    temporary.replace(copy)
+                    return path
             _link_or_copy(copy, temporary)
             return self.place(temporary, pointer)
         finally:
             temporary.unlink(missing_ok=True)
 
     def use(self, pointer: Pointer) -> Path | None:
-        """Returns the file of a payload of ours and marks it as used now, so that no sweep takes it; or None."""
+        """Returns the file of a payload of ours and marks it as used now, so that no sweep takes it; or None.
+
+        None also if it cannot be marked: then it has to be placed once more."""
         path = self.own(pointer)
         if path is not None:
             try:
                 os.utime(path)
             except FileNotFoundError:
                 return None
-            except OSError:  # of somebody else who shares the repository: its age is what it is
-                return path
+            except OSError:  # of somebody else who shares the repository: a sweep would not see that it is used
+                return None
         return path
 
     def all(self) -> Iterator[Found]:
@@ -126,7 +132,9 @@ class Payloads:
                         if is_sha256(entry.name) and entry.is_file(follow_symlinks=False):
                             with contextlib.suppress(FileNotFoundError):
                                 status = entry.stat(follow_symlinks=False)
-                                yield Found(entry.name, status.st_size, status.st_mtime)
+                                # A hard link has the times of the user's file, but it changed when it was made.
+                                used = max(status.st_mtime, status.st_ctime)
+                                yield Found(entry.name, status.st_size, used, status.st_ino)
 
     def remove(self, sha256: str) -> None:
         """Deletes a payload; raises OSError."""

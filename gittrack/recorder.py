@@ -205,19 +205,19 @@ class Recorder:
                 schema = self._schemas.get(tuple(data))
                 cells = tuple(data.values())
                 if (
-                    schema is None
-                    or type(at) is not int
-                    or self._done
-                    or not (self._fast.issuperset(map(type, cells)) or self._is_simple(cells))
+                    schema is not None
+                    and type(at) is int
+                    and not self._done
+                    and (self._fast.issuperset(map(type, cells)) or self._is_simple(cells))
                 ):
-                    self._log_slowly(data, step, commit=commit)
+                    point = schema.pack(time.time(), at, cells)
+                    if commit is not False:
+                        self._step = at + 1  # also if the disk does not take it: what follows keeps its step
+                    self._writer.append(point)  # type: ignore[union-attr]
+                    schema.last = cells
+                    self._order = schema.order = self._order + 1
                     return
-                point = schema.pack(time.time(), at, cells)
-                if commit is not False:
-                    self._step = at + 1  # also if the disk does not take it: what follows keeps its step
-                self._writer.append(point)  # type: ignore[union-attr]
-                schema.last = cells
-                self._order = schema.order = self._order + 1
+            self._log_in_full(data, step, commit=commit)
         except struct.error:  # a step of more than 64 bits
             self._log_guarded(data, step, commit=commit)
         except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
@@ -235,19 +235,35 @@ class Recorder:
 
     @harmless
     def _log_guarded(self, data: Mapping[str, Any], step: Any, *, commit: bool | None) -> None:
-        with self._lock:
-            self._log_slowly(data, step, commit=commit)
+        self._log_in_full(data, step, commit=commit)
 
-    def _log_slowly(self, data: Mapping[str, Any], step: Any, *, commit: bool | None) -> None:
-        """Records what the fast path does not take: the first call of a kind, and values that need a look."""
+    def _log_in_full(self, data: Mapping[str, Any], step: Any, *, commit: bool | None) -> None:
+        """Records what the fast path does not take; other threads do not wait until images are encoded."""
+        with self._lock:
+            rich, at = self._log_slowly(data, step, commit=commit)
+        for name, value in rich:
+            self._log_rich(name, value, at)
+
+    def _is_rich(self, value: Any) -> bool:  # noqa: ARG002 - a recorder of numbers alone knows of none
+        """Tells whether a value of `log()` becomes a file rather than an event."""
+        return False
+
+    def _log_rich(self, name: str, value: Any, step: int) -> None:
+        """Keeps a value of `log()` as a file."""
+
+    def _log_slowly(
+        self, data: Mapping[str, Any], step: Any, *, commit: bool | None
+    ) -> tuple[list[tuple[str, Any]], int]:
+        """Records what the fast path does not take; returns the values that become files, and the step."""
         if self._done:
             self._lost("ended", f"log() after run {self.label} was finished is dropped")
-            return
+            return [], 0
         if not issubclass(type(data), Mapping):
             raise TypeError(f"log() takes a mapping of names to values, not {type(data).__name__}")
         now, at = time.time(), self._step_of(step)
         numbers: dict[str, float] = {}
         others: list[tuple[str, Any]] = []
+        rich: list[tuple[str, Any]] = []
         found = list(itertools.islice(values.leaves(data), values.MAX_ITEMS + 1))
         if len(found) > values.MAX_ITEMS:
             self._lost("many", f"a call of log() has more than {values.MAX_ITEMS} values; the rest is left out")
@@ -255,19 +271,20 @@ class Recorder:
         for name, value in found[: values.MAX_ITEMS]:
             number = values.number(value)
             if number is None:
-                others.append((name, value))
+                (rich if self._is_rich(value) else others).append((name, value))
                 continue
             if name in numbers:  # two keys that are stored alike
                 self._put_points(now, at, numbers)
                 numbers, simple = {}, False
             simple = self._looks_fast(value) and simple
             numbers[name] = number
-        key = tuple(data) if simple and not others and tuple(data) == tuple(numbers) else ()
+        key = tuple(data) if simple and not others and not rich and tuple(data) == tuple(numbers) else ()
         self._put_points(now, at, numbers, key=key)
         for name, value in others:
             self._put(self._event(now, name, value, at), what="an event")
         if commit is not False:
             self._step = at + 1
+        return rich, at
 
     def _put_points(self, now: float, at: int, numbers: dict[str, float], *, key: tuple[Any, ...] = ()) -> None:
         """Writes one row of numbers, in parts if it is a wide one."""

@@ -80,7 +80,7 @@ def of_remote(settings: Settings, name: str) -> StoreAt | None:
 
     url = settings.git(f"remote.{name}.lfsurl") or settings.git("lfs.url")
     if not url:
-        path = _folder(settings.git(f"remote.{name}.url") or name)
+        path = _folder(remote.address(settings, name))
         if path is not None:
             return StoreAt(name, path, None, of_remote=True)
     found = lfsprobe.address(name, settings)
@@ -135,7 +135,7 @@ def of_git_lfs(git: Git, settings: Settings) -> list[Path]:
     return [home / "objects"]
 
 
-def open_store(git: Git, store: StoreAt, settings: Settings) -> Transport:  # noqa: ARG001 - other kinds need them
+def open_store(git: Git, store: StoreAt, settings: Settings) -> Transport:
     """Returns what speaks to a store; nothing is sent yet. Raises UsageError for an address that is none."""
     scheme, mark, rest = store.url.partition("://")
     if not mark or scheme == "file":
@@ -145,11 +145,16 @@ def open_store(git: Git, store: StoreAt, settings: Settings) -> Transport:  # no
         if not path.is_absolute():
             raise UsageError(f"store '{store.name}' is '{store.url}', which is no absolute path")
         return Folder(path)
+    if scheme in ("http", "https", "lfs+http", "lfs+https"):
+        from gittrack.transports.lfs import Lfs  # noqa: PLC0415 - the same
+
+        url = store.url.removeprefix("lfs+")
+        return Lfs(url, git=git, settings=settings, remote=store.name if store.of_remote else None)
     if scheme in CLOUDS:
         from gittrack.transports.cloud import Cloud  # noqa: PLC0415 - the same
 
         return Cloud(store.url, environ=settings.environ)
     raise UsageError(
         f"store '{store.name}' has an address of no known kind: '{store.label}'",
-        hint="a store is a folder, or a bucket: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX",
+        hint="a store is a folder, an LFS server at https://HOST/PATH, or a bucket: s3://, gs:// or az://",
     )

@@ -16,7 +16,8 @@ from typing import Any, ClassVar, Self
 
 from gittrack import ending, redact, system, values
 from gittrack.console import console
-from gittrack.filing import INLINE, Filing
+from gittrack.filing import INLINE
+from gittrack.medialog import MediaLog
 from gittrack.model import Goal, Run
 from gittrack.outcome import MAX_ERROR, how_it_ended
 from gittrack.pins import Pin
@@ -28,7 +29,7 @@ from gittrack.views import Params, Summary, as_mapping
 _GOALS: dict[str, Goal] = {"min": "min", "minimize": "min", "max": "max", "maximize": "max"}
 
 
-class ActiveRun(Filing):
+class ActiveRun(MediaLog):
     """A run that is being recorded; made by `gittrack.init()`.
 
     Safe to use from several threads. After a fork the child writes into the same run, in a journal of its own."""

@@ -26,6 +26,8 @@ ARGUMENTS = {
     "edit": ("x", "--star"),
     "rm": ("x",),
     "checkout": ("x",),
+    "get": ("x",),
+    "store": ("ls",),
     "sql": ("select 1",),
     "import": ("--adopt",),
     "plot": ("loss",),

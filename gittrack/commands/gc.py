@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import click
 
 from gittrack import freeing, output, remote
-from gittrack.commands import archivable, common
+from gittrack.commands import archivable, common, room
 from gittrack.errors import NotFound, UsageError
 from gittrack.model import Run
 from gittrack.query.fields import seconds
@@ -25,6 +25,7 @@ _LISTED = 20
 @click.option("--older-than", metavar="AGE", help="Also delete runs created before: 90d, 12h, 2w, or a date of git.")
 @click.option("--purge", multiple=True, metavar="RUN", help="Take a run out of archives too: a secret leaked.")
 @click.option("--remote", "where", is_flag=False, flag_value="", metavar="[REMOTE]", help="Free its refs there too.")
+@click.option("--artifacts", is_flag=True, help="Also free payloads here that a store has too.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be deleted, and what that would free.")
 @click.option("-y", "--yes", is_flag=True, help="Delete without asking.")
 @common.quiet_option
@@ -33,6 +34,7 @@ def command(
     older_than: str | None,
     purge: tuple[str, ...],
     where: str | None,
+    artifacts: bool,
     dry_run: bool,
     yes: bool,
     quiet: bool,
@@ -40,7 +42,8 @@ def command(
     """Delete for good what `git track rm` hid, and free its room.
 
     Every clone that syncs learns of it, and none brings such a run back. With --keep or --older-than runs that nobody
-    hid go too: with both, those that are older and do not match. --purge also rewrites the archives that hold a run."""
+    hid go too: with both, those that are older and do not match. --purge also rewrites the archives that hold a run.
+    Large files that no run, branch, tag or stash needs go as well, an hour after they were used last."""
     place = common.open_repo()
     name = remote.choose(place.settings, where or None, branch=place.git.branch()) if where is not None else None
     known = common.read_runs(place, deleted=True)
@@ -51,6 +54,7 @@ def command(
     if dry_run or asked:
         _tell(place, runs, leaked, dry_run=dry_run)
     if dry_run:
+        room.tell(place, without=freeing.versions(place.git, list(victims)), release=artifacts)
         return
     if asked:
         _ask(len({*victims, *leaked}), yes=yes)
@@ -64,7 +68,10 @@ def command(
         _free_remote(place, name, quiet=quiet)
     freed = freeing.free(place.git, found)
     if not quiet:
-        _tell_freed(freed, deleted=bool(runs))
+        _tell_freed(freed)
+    more = room.free(place, release=artifacts, quiet=quiet)
+    if not (runs or freed.objects or more or quiet):
+        output.warn("nothing to delete")
     _tell_held(place, leaked)
 
 
@@ -143,13 +150,11 @@ def _tell(place: Repo, runs: Sequence[Run], leaked: Collection[RunId], *, dry_ru
     output.line(f"{verb} {_count(len(runs))}, {found.objects} objects, {output.size(found.bytes)}{more}")
 
 
-def _tell_freed(freed: freeing.Freed, *, deleted: bool) -> None:
+def _tell_freed(freed: freeing.Freed) -> None:
     if freed.objects:
         output.line(f"freed {freed.objects} objects, {output.size(freed.bytes)}")
     if freed.left:
         output.warn(f"{freed.left} objects are in packs of git's own; `git gc` frees them in time")
-    if not deleted and not freed.objects:
-        output.warn("nothing to delete")
 
 
 def _free_remote(place: Repo, name: str, *, quiet: bool) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gittrack.codec.pointer import Pointer, is_sha256
 from gittrack.errors import GittrackError
-from gittrack.transports import bucket, refusals
+from gittrack.transports import bucket, cloudrefusals
 from gittrack.transports.protocol import CHUNK, NotThere, Source, Stored, TransportError, key
 from gittrack.transports.room import Room
 
@@ -75,9 +75,9 @@ class Cloud:
         try:
             next(iter(self._obstore.list(self._opened.reads, f"{self._place.prefix}00", chunk_size=1)), None)
         except self._faults as exc:
-            answer = refusals.answer_of(exc)
-            if refusals.is_no_bucket(answer):
-                raise refusals.failed(self._place, "read", answer) from None
+            answer = cloudrefusals.answer_of(exc)
+            if cloudrefusals.is_no_bucket(answer):
+                raise cloudrefusals.failed(self._place, "read", answer) from None
 
     def get(self, pointer: Pointer, *, start: int = 0) -> Generator[bytes, None, None]:
         """Yields the content from byte `start` on."""
@@ -99,8 +99,8 @@ class Cloud:
         except self._faults as exc:
             error = self._failed("read", exc)
             if isinstance(exc, FileNotFoundError) or isinstance(error, NotThere):
-                answer = refusals.answer_of(exc)
-                if not refusals.is_no_bucket(answer):
+                answer = cloudrefusals.answer_of(exc)
+                if not cloudrefusals.is_no_bucket(answer):
                     raise NotThere(f"'{self.label}' does not have payload {pointer.sha256[:12]}") from None
             raise error from None
 
@@ -162,9 +162,9 @@ class Cloud:
         try:
             self._obstore.delete(self._opened.reads, self._key(sha256))
         except FileNotFoundError as exc:
-            answer = refusals.answer_of(exc)
-            if refusals.is_no_bucket(answer):
-                raise refusals.failed(self._place, "delete from", answer) from None
+            answer = cloudrefusals.answer_of(exc)
+            if cloudrefusals.is_no_bucket(answer):
+                raise cloudrefusals.failed(self._place, "delete from", answer) from None
         except self._faults as exc:
             raise self._failed("delete from", exc) from None
 
@@ -192,7 +192,7 @@ class Cloud:
         return self._place.prefix + key(sha256)
 
     def _failed(self, what: str, exc: Exception) -> GittrackError:
-        return refusals.failed(self._place, what, refusals.answer_of(exc))
+        return cloudrefusals.failed(self._place, what, cloudrefusals.answer_of(exc))
 
 
 class _Watched:

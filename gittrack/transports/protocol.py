@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from gittrack.codec.pointer import Pointer
-from gittrack.errors import DataRefused, RemoteError
+from gittrack.errors import DataRefused, NotFound, RemoteError
 
 CHUNK = 1 << 20  # bytes that are read or sent at a time
 
@@ -40,6 +40,8 @@ class TransportError(RemoteError):
 
 class NotThere(TransportError):
     """A store does not have what was asked for."""
+
+    exit_code = NotFound.exit_code
 
 
 class Stored(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from measures import (
+    artifacts,
     begin,
     find,
     finish,
@@ -42,6 +43,7 @@ ALL: dict[str, Callable[[Bench], Table]] = {
     "frames": frames.measure,
     "points": points.measure,
     "share": share.measure,
+    "artifacts": artifacts.measure,
     "guest": guest.measure,
     "kill": kill.measure,
 }

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import Bulk, Ended, Live
+from .files import artifact
 from .gitfloor import GitFloor, git_processes
 
 if TYPE_CHECKING:
@@ -369,6 +370,7 @@ def same(stored: float | None, logged: float) -> bool:
 
 VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "prepare": prepare,
+    "artifact": artifact,
     "begin": begin,
     "log": log,
     "steps": steps,

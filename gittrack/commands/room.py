@@ -1,0 +1,90 @@
+"""The room of payloads, as `git track gc` gives it back: what nothing needs, and what a store has too."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
+
+from gittrack import obtaining, output, sweeping
+from gittrack.commands import common
+from gittrack.errors import DataRefused, GitFailed, NotFound
+from gittrack.repo import Repo
+from gittrack.sweeping import Room
+from gittrack.transports.protocol import Transport
+
+
+def tell(place: Repo, *, without: Collection[str], release: bool) -> None:
+    """Says what `free` would give back; without: refs that would be gone by then."""
+    payloads, now = obtaining.payloads_of(place), common.now().timestamp()
+    with _patience(place) as clear:
+        found = sweeping.unneeded(place.git, payloads, now=now, without=without) if clear else []
+        rest = [size for _, size in sweeping.leftovers(payloads, now=now)]
+        _say("would free", sweeping.room_of(found), Room(len(rest), sum(rest)))
+    if release:
+        with opened(place) as transports:
+            had, alone = sweeping.releasable(place.git, payloads, transports, now=now)
+        gone = {each.sha256 for each in found}
+        _say_released("would free", sweeping.room_of(each for each in had if each.sha256 not in gone), alone)
+
+
+def free(place: Repo, *, release: bool, quiet: bool) -> bool:
+    """Gives back what nothing needs, and with `release` what a store has too; tells whether there was anything."""
+    payloads, now = obtaining.payloads_of(place), common.now().timestamp()
+    swept = rest = released = Room()
+    with _patience(place) as clear:
+        swept = sweeping.sweep(place.git, payloads, now=now) if clear else Room()
+        rest = sweeping.clear(payloads, now=now)
+        if not quiet:
+            _say("freed", swept, rest)
+    if release:
+        with opened(place) as transports:
+            released, alone = sweeping.release(place.git, payloads, transports, now=now)
+        if not quiet:
+            _say_released("freed", released, alone)
+    return bool(swept.files or rest.files or released.files)
+
+
+@contextlib.contextmanager
+def _patience(place: Repo) -> Iterator[bool]:
+    """Yields whether it can be told which payloads are needed; where that fails they stay, and it is said."""
+    has_any = next(obtaining.payloads_of(place).all(), None) is not None
+    if has_any and not place.git.has_executable:
+        output.warn("payloads stay: which are needed cannot be told without git")
+    try:
+        yield not has_any or place.git.has_executable
+    except (GitFailed, DataRefused) as exc:
+        exc.message = f"payloads stay: {exc.message}"
+        common.report(exc, label="warning")
+
+
+@contextlib.contextmanager
+def opened(place: Repo) -> Iterator[Sequence[Transport]]:
+    """Yields the stores that can be asked, opened; raises NotFound if there is none."""
+    transports, closed = obtaining.opened(place)
+    try:
+        for why in closed:
+            output.warn(f"warning: {why}")
+        if not transports:
+            raise NotFound("no store is known here", hint="`git track store add NAME URL` names one")
+        yield transports
+    finally:
+        for transport in transports:
+            transport.close()
+
+
+def _say(verb: str, swept: Room, rest: Room) -> None:
+    if swept.files:
+        output.line(f"{verb} {count(swept)} that nothing needs")
+    if rest.files:
+        output.line(f"{verb} {rest.files} file(s) that were never whole, {output.size(rest.bytes)}")
+
+
+def _say_released(verb: str, released: Room, alone: Room) -> None:
+    output.line(f"{verb} {count(released)} that a store has too; `git track get` brings them back")
+    if alone.files:
+        output.warn(f"{count(alone)} are in no store; `git track push` sends them")
+
+
+def count(room: Room) -> str:
+    """Returns how many payloads, and their size, in words."""
+    return f"{room.files} payload{'s' * (room.files != 1)}, {output.size(room.bytes)},"
