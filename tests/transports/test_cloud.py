@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -19,7 +20,7 @@ import pytest
 from gittrack import carrying, stores
 from gittrack.errors import DataRefused, GittrackError, NotInstalled, UsageError
 from gittrack.repo import open_repo
-from gittrack.transports import bucket, cloud, s3parts
+from gittrack.transports import awsprofile, bucket, cloud, s3parts
 from gittrack.transports.cloud import Cloud
 from gittrack.transports.protocol import CHUNK, Source, Transport, TransportError
 from gittrack.transports.room import Room
@@ -331,6 +332,17 @@ def test_gcs_and_azure_without_credentials_say_what_to_set(monkeypatch: pytest.M
 def test_azure_wants_to_know_whose_container_it_is() -> None:
     with pytest.raises(TransportError, match="cannot open 'az://lab'"):
         next(Cloud("az://lab", environ={}).list())
+
+
+def test_the_page_on_buckets_names_every_variable_that_is_read_here() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "how-to" / "keep-artifacts-in-a-bucket.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\b(?:AWS|AZURE|GOOGLE)_[A-Z0-9_]+\b", page))
+    read: set[str] = set()
+    for module in (bucket, awsprofile):
+        text = Path(str(module.__file__)).read_text(encoding="utf-8")
+        read |= set(re.findall(r'"((?:AWS|AZURE|GOOGLE)_[A-Z0-9_]+)"', text))
+    assert read - named == {"AWS_METADATA_ENDPOINT"}  # which only tests and rare machines set
 
 
 # Refusals ------------------------------------------------------------------------------------------------------------

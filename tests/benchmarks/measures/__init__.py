@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from measures import (
     artifacts,
     begin,
+    buckets,
     find,
     finish,
     frames,
@@ -44,6 +45,7 @@ ALL: dict[str, Callable[[Bench], Table]] = {
     "points": points.measure,
     "share": share.measure,
     "artifacts": artifacts.measure,
+    "buckets": buckets.measure,
     "guest": guest.measure,
     "kill": kill.measure,
 }
