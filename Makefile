@@ -10,7 +10,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check --no-input install -qq -c const
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check faults frameworks husky bench clean
+.PHONY: help demo test check faults frameworks husky azurite bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,6 +35,8 @@ faults: $(VENV)/.dev ## kill, fill and race: the tests of what must survive
 frameworks: $(VENV)/.frameworks ## install PyTorch, for the tests that train with it; they are skipped without
 
 husky: $(VENV)/node/.husky ## install Husky, for the tests of hooks beside it; they are skipped without
+
+azurite: $(VENV)/node/.azurite ## install azurite, for the tests of stores on Azure; they are skipped without
 
 bench: $(VENV)/.dev ## measure the budgets
 	@python tests/benchmarks/bench.py $(ARGS)
@@ -68,4 +70,9 @@ $(VENV)/.frameworks: constraints.txt | $(VENV)/.dev
 $(VENV)/node/.husky: | $(BIN)/python
 	@echo "installing Husky into $(VENV) ..."
 	@npm install --silent --no-audit --no-fund --prefix $(VENV)/node husky@9
+	@touch $@
+
+$(VENV)/node/.azurite: | $(BIN)/python
+	@echo "installing azurite into $(VENV) ..."
+	@npm install --silent --no-audit --no-fund --prefix $(VENV)/node azurite@3
 	@touch $@

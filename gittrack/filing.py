@@ -112,6 +112,8 @@ class Filing(Recorder):
             place(source, status, copying, link=link)
         except BaseException as exc:
             with contextlib.suppress(OSError):
+                if not link:  # who hashes it may have it open, and would keep its room
+                    os.truncate(copying.target, 0)
                 copying.target.unlink()
             if isinstance(exc, OSError):
                 raise artifacts.not_kept(source, exc) from exc

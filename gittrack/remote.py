@@ -77,6 +77,18 @@ def choose(settings: Settings, wanted: str | None, *, branch: str | None) -> str
     raise NotFound("this repository has no remote", hint="add one with `git remote add origin URL`")
 
 
+def address(settings: Settings, remote: str) -> str:
+    """Returns the address of a remote, with `url.<base>.insteadOf` applied (git-config(1)); of an address, itself."""
+    url = settings.git(f"remote.{remote}.url") or remote
+    bases = {
+        begin: key[len("url.") : -len(".insteadof")]
+        for key, begin in settings.values.items()
+        if key.startswith("url.") and key.endswith(".insteadof") and begin and url.startswith(begin)
+    }
+    longest = max(bases, key=len, default=None)
+    return url if longest is None else bases[longest] + url[len(longest) :]
+
+
 def label(remote: str) -> str:
     """Returns a remote as it may be printed: an address without its password."""
     return redact.address(remote) if is_address(remote) else remote
@@ -265,6 +277,14 @@ def _asked_once(git: Git, known: Settings) -> tuple[str, ...]:
 
         _keepers[os.path.join(tempfile.mkdtemp(prefix="gittrack-"), "socket")] = git
     return tuple(f"credential.helper=cache --timeout=600 --socket={shlex.quote(path)}" for path in _keepers)
+
+
+def asking(git: Git, known: Settings) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Returns the environment and the settings of a git that may have to ask a person for a password.
+
+    What is asked once on a terminal is known to every later git of this command."""
+    terminal = has_terminal()
+    return _environment(git.environ, known, terminal=terminal), _asked_once(git, known) if terminal else ()
 
 
 def forget() -> None:

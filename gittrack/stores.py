@@ -22,6 +22,7 @@ from gittrack.transports.protocol import Transport
 
 _HEAD, _URL, _LEAST = "track.store.", ".url", ".minsize"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+CLOUDS = frozenset(["s3", "gs", "az", "azure", "abfs", "abfss"])  # what an address in a bucket begins with
 
 
 class StoreAt(NamedTuple):
@@ -134,7 +135,7 @@ def of_git_lfs(git: Git, settings: Settings) -> list[Path]:
     return [home / "objects"]
 
 
-def open_store(git: Git, store: StoreAt, settings: Settings) -> Transport:  # noqa: ARG001 - other kinds need them
+def open_store(git: Git, store: StoreAt, settings: Settings) -> Transport:
     """Returns what speaks to a store; nothing is sent yet. Raises UsageError for an address that is none."""
     scheme, mark, rest = store.url.partition("://")
     if not mark or scheme == "file":
@@ -144,7 +145,16 @@ def open_store(git: Git, store: StoreAt, settings: Settings) -> Transport:  # no
         if not path.is_absolute():
             raise UsageError(f"store '{store.name}' is '{store.url}', which is no absolute path")
         return Folder(path)
+    if scheme in ("http", "https", "lfs+http", "lfs+https"):
+        from gittrack.transports.lfs import Lfs  # noqa: PLC0415 - the same
+
+        url = store.url.removeprefix("lfs+")
+        return Lfs(url, git=git, settings=settings, remote=store.name if store.of_remote else None)
+    if scheme in CLOUDS:
+        from gittrack.transports.cloud import Cloud  # noqa: PLC0415 - the same
+
+        return Cloud(store.url, environ=settings.environ)
     raise UsageError(
         f"store '{store.name}' has an address of no known kind: '{store.label}'",
-        hint="a store is a folder: give its path",
+        hint="a store is a folder, an LFS server at https://HOST/PATH, or a bucket: s3://, gs:// or az://",
     )

@@ -1,0 +1,394 @@
+"""Requests to web servers that are not trusted: streamed, bounded, and sent nowhere else than they are meant for.
+
+A connection is kept and used again, by several threads at once. What a server sends is read up to a limit; where it
+sends us is gone to only by the rules of RFC 9110, never from https to http, and without what was meant for it alone.
+Only this module knows urllib3, and none of its exceptions leaves it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import ssl
+import threading
+import time
+from collections.abc import Generator, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import unquote, urljoin, urlsplit
+
+import urllib3
+import urllib3.connection
+from urllib3 import exceptions
+
+from gittrack.answers import without_secrets
+from gittrack.git import Git
+from gittrack.settings import Settings
+from gittrack.transports.protocol import CHUNK, TransportError
+from gittrack.transports.ways import Way, way_to
+from gittrack.version import VERSION
+
+MOST_JSON = 16 << 20  # bytes of an answer that is JSON
+_MOST_ERROR = 1 << 16  # bytes of an answer that says what is wrong
+_MOST_MESSAGE = 300  # characters of it that are printed
+_REDIRECTS = 5
+_INTERIM = 20  # answers with 1xx before the real one
+_CONNECT = 10.0  # seconds
+_ANYWHERE = frozenset(("accept", "accept-encoding", "content-length", "content-type", "range", "user-agent"))
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_UNSAFE = re.compile(r"[\x00-\x20\x7f]")
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_OURS = frozenset(("host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect"))
+_BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
+
+Body = bytes | Iterable[bytes] | None
+
+
+def is_web(url: str) -> bool:
+    """Tells whether an address is one of HTTP, with nothing in it that could be read in another way."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    host = parts.netloc.rpartition("@")[2]
+    return (
+        parts.scheme in ("http", "https")
+        and _UNSAFE.search(url) is None
+        and _HOST.fullmatch(host) is not None
+        and port != 0
+    )
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Returns scheme, host and port, which together say who is meant (RFC 6454)."""
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def place(url: str) -> str:
+    """Returns scheme, host and port as they may be printed; a path or a query may let somebody in."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def clean_headers(given: object) -> dict[str, str] | None:
+    """Returns headers that a server wants on a request to it, or None if they are none; what is ours is left out."""
+    if given is None:
+        return {}
+    if not isinstance(given, dict) or len(given) > 64:
+        return None
+    found = {}
+    for name, value in given.items():
+        if not isinstance(value, str) or not _NAME.fullmatch(name) or _BAD_VALUE.search(value) or len(value) > 1 << 14:
+            return None
+        if name.lower() not in _OURS:
+            found[name] = value
+    return found
+
+
+class Answer:
+    """What a server answered; use it as a context manager, which lets its connection be used again or ends it."""
+
+    def __init__(self, response: urllib3.BaseHTTPResponse, url: str, silence: float) -> None:
+        self.status = response.status
+        self.url = url  # that answered, after redirects
+        self._response = response
+        self._silence = silence
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+        if kind is None and self._is_at_end():
+            self._response.release_conn()
+        else:
+            self._response.close()
+
+    def header(self, name: str) -> str:
+        """Returns a header, or ''."""
+        return self._response.headers.get(name, "")
+
+    def challenges(self) -> list[str]:
+        """Returns how the server wants to know who we are."""
+        return self._response.headers.getlist("WWW-Authenticate")
+
+    def length(self) -> int | None:
+        """Returns how many bytes the body has as the server says, or None if it does not say it."""
+        text = self.header("Content-Length").strip()
+        return int(text) if re.fullmatch("[0-9]{1,19}", text) else None
+
+    def is_encoded(self) -> bool:
+        """Tells whether the body is packed, which was never asked for."""
+        return self.header("Content-Encoding").strip().lower() not in ("", "identity")
+
+    def chunks(self) -> Generator[bytes, None, None]:
+        """Yields the body; raises TransportError when it breaks off, as far as HTTP can tell."""
+        with _translated(self.url, self._silence):
+            while chunk := self._response.read(CHUNK, decode_content=False):
+                yield chunk
+
+    def read(self, most: int) -> bytes:
+        """Returns the body; raises TransportError if it is larger than `most` bytes, or comes drop by drop."""
+        if (self.length() or 0) > most:
+            raise self._too_much(most)
+        found = bytearray()
+        ends = time.monotonic() + 4 * self._silence
+        with _translated(self.url, self._silence):
+            while chunk := self._response.read1(1 << 16, decode_content=False):
+                found += chunk
+                if len(found) > most:
+                    raise self._too_much(most)
+                if self._silence and time.monotonic() > ends:
+                    raise TransportError(f"'{place(self.url)}' is too slow", cause=f"{len(found)} bytes came")
+        return bytes(found)
+
+    def json(self) -> object:
+        """Returns the body as JSON; raises ValueError if it is none, and TransportError."""
+        if self.is_encoded():
+            raise ValueError(f"it is encoded as '{self.header('Content-Encoding')}'")
+        raw = self.read(MOST_JSON)
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError) as exc:
+            kind = self.header("Content-Type").partition(";")[0].strip()
+            raise ValueError(f"what came is '{kind or 'nothing known'}' and no JSON") from exc
+
+    def message(self) -> str:
+        """Returns what the server says is wrong, in one line and without secrets, or ''."""
+        try:
+            said = json.loads(self.read(_MOST_ERROR))
+        except (ValueError, RecursionError, TransportError):
+            return ""
+        text = said.get("message") if isinstance(said, dict) else None
+        return without_secrets(" ".join(text.split()))[:_MOST_MESSAGE] if isinstance(text, str) else ""
+
+    def finish(self) -> None:
+        """Reads the little that is left, so that the connection can be used again."""
+        with contextlib.suppress(TransportError):
+            self.read(_MOST_ERROR)
+
+    def _is_at_end(self) -> bool:
+        return bool(getattr(self._response, "length_remaining", None) == 0 or self._response.closed)
+
+    def _too_much(self, most: int) -> TransportError:
+        return TransportError(f"'{place(self.url)}' answers too much", cause=f"more than {most >> 10} KiB")
+
+
+class Http:
+    """A client: its connections, and how git would make them."""
+
+    def __init__(self, git: Git, settings: Settings, *, remote: str | None = None, at_once: int = 8) -> None:
+        self._git, self._settings, self._remote = git, settings, remote
+        self._silence = settings.seconds("timeout")
+        self._at_once = at_once
+        self._managers: dict[tuple[str, str, int], urllib3.PoolManager] = {}
+        self._ways: dict[tuple[str, str, int], Way] = {}
+        self._lock = threading.Lock()
+
+    def extra_headers(self, url: str) -> dict[str, str]:
+        """Returns what `http.extraHeader` adds for an address."""
+        pairs = (line.partition(":") for line in self._way(url).headers)
+        return clean_headers({name.strip(): value.strip() for name, _, value in pairs}) or {}
+
+    def ask(self, method: str, url: str, *, headers: Mapping[str, str], body: Body = None) -> Answer:
+        """Returns the answer to one request, whatever its status; raises TransportError if there is none."""
+        sent = {"User-Agent": f"gittrack/{VERSION}", "Accept-Encoding": "identity", **headers}
+        with _translated(url, self._silence):
+            response = self._manager(url).urlopen(
+                method,
+                url,
+                body=body,
+                headers=sent,
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=urllib3.Timeout(
+                    connect=min(_CONNECT, self._silence) if self._silence else None, read=self._silence or None
+                ),
+            )
+        return Answer(response, url, self._silence)
+
+    def follow(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+        """Returns the answer to a request that may be sent elsewhere: at most five times, and never to less safety.
+
+        Another origin gets neither who we are nor what else was meant for the first one."""
+        start = url
+        for _ in range(_REDIRECTS + 1):
+            answer = self.ask(method, url, headers=headers, body=body)
+            # RFC 9110, 15.4: with 301 and 302 a POST may stay a POST, with 303 it may not.
+            if answer.status not in (301, 302, 307, 308) and not (answer.status == 303 and method == "GET"):
+                return answer
+            with answer:
+                answer.finish()
+                target = urljoin(url, answer.header("Location"))
+            if not answer.header("Location") or not is_web(target):
+                raise TransportError(f"'{place(url)}' sends us elsewhere, but not to a web address")
+            if url.startswith("https:") and not target.startswith("https:"):
+                raise TransportError(
+                    f"'{place(url)}' sends us to '{place(target)}', which is not encrypted", cause="it is not followed"
+                )
+            if origin(target) != origin(url):
+                headers = {name: value for name, value in headers.items() if name.lower() in _ANYWHERE}
+            url = target
+        raise TransportError(f"'{place(start)}' sends us in circles", cause=f"more than {_REDIRECTS} redirects")
+
+    def close(self) -> None:
+        """Ends all connections."""
+        with self._lock:
+            for manager in self._managers.values():
+                manager.clear()
+            self._managers.clear()
+
+    def _way(self, url: str) -> Way:
+        with self._lock:
+            key = origin(url)
+            if key not in self._ways:
+                self._ways[key] = way_to(url, git=self._git, settings=self._settings, remote=self._remote)
+            return self._ways[key]
+
+    def _manager(self, url: str) -> urllib3.PoolManager:
+        way, key = self._way(url), origin(url)
+        with self._lock:
+            if key not in self._managers:
+                self._managers[key] = _made(way, url, at_once=self._at_once, silence=self._silence)
+            return self._managers[key]
+
+
+def _made(way: Way, url: str, *, at_once: int, silence: float) -> urllib3.PoolManager:
+    """Returns what keeps the connections to one origin."""
+    kept: dict[str, Any] = {"num_pools": 2, "maxsize": at_once + 1}
+    if url.startswith("https:"):
+        kept["ssl_context"] = _trust(way, url)
+        if not way.verify:
+            urllib3.disable_warnings(exceptions.InsecureRequestWarning)
+            kept |= {"cert_reqs": "CERT_NONE", "assert_hostname": False}
+    made = urllib3.PoolManager(**kept) if way.proxy is None else _proxied(way.proxy, url, kept)
+    made.pool_classes_by_scheme = _pools(silence)
+    return made
+
+
+def _proxied(proxy: str, url: str, kept: dict[str, Any]) -> urllib3.ProxyManager:
+    if not is_web(proxy):
+        raise TransportError(
+            f"cannot reach '{place(url)}' through the proxy '{place(proxy)}'",
+            cause="it is no HTTP proxy, and no other is spoken here",
+            hint="set http.proxy to an HTTP proxy, or to '' for none",
+        )
+    parts = urlsplit(proxy)
+    said = None
+    if parts.username is not None:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        said = urllib3.make_headers(proxy_basic_auth=login)
+    return urllib3.ProxyManager(place(proxy), proxy_headers=said, **kept)
+
+
+def _trust(way: Way, url: str) -> ssl.SSLContext:
+    try:
+        found = ssl.create_default_context(cafile=way.authorities, capath=way.authorities_folder)
+        if way.certificate:
+            # ssl would ask on the terminal for the passphrase of a key, in the middle of everything.
+            found.load_cert_chain(way.certificate, way.key, password=lambda: "")
+    except (OSError, ValueError) as exc:
+        raise TransportError(
+            f"cannot make a safe connection to '{place(url)}'",
+            cause=f"the files of http.sslCAInfo or http.sslCert cannot be used: {getattr(exc, 'strerror', exc)}",
+        ) from exc
+    if not way.verify:
+        found.check_hostname = False
+        found.verify_mode = ssl.CERT_NONE
+    return found
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer before which not endlessly many others come."""
+
+    _interim = 0
+
+    def _read_status(self) -> tuple[str, int, str]:
+        self._interim += 1
+        if self._interim > _INTERIM:
+            raise http.client.HTTPException("it announces an answer and never gives it")
+        found: tuple[str, int, str] = super()._read_status()  # type: ignore[misc] # the loop around it has no end
+        return found
+
+
+def _pools(silence: float) -> dict[str, Any]:
+    """Returns the kinds of connections: once they are made, sending may take as long as the remote may be silent."""
+
+    class Plain(urllib3.connection.HTTPConnection):
+        response_class = _Response
+
+        def connect(self) -> None:
+            super().connect()
+            self.sock.settimeout(silence or None)
+
+    class Safe(urllib3.connection.HTTPSConnection):
+        response_class = _Response
+
+        def connect(self) -> None:
+            super().connect()
+            self.sock.settimeout(silence or None)
+
+    class PlainPool(urllib3.HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SafePool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = Safe
+
+    return {"http": PlainPool, "https": SafePool}
+
+
+@contextlib.contextmanager
+def _translated(url: str, silence: float) -> Generator[None, None, None]:
+    try:
+        yield
+    except (exceptions.HTTPError, http.client.HTTPException, ssl.SSLError) as exc:
+        raise _failed(url, exc, silence) from exc
+
+
+def _failed(url: str, exc: Exception, silence: float) -> TransportError:
+    """Returns what a person is told of a connection that failed."""
+    there = f"cannot reach '{place(url)}'"
+    if isinstance(exc, exceptions.ProxyError):
+        inner = exc.original_error
+        return TransportError(there, cause=f"the proxy: {_words(inner)}", hint="see http.proxy and https_proxy")
+    if isinstance(exc, exceptions.NameResolutionError):
+        return TransportError(there, cause="no host of this name is known")
+    if isinstance(exc, exceptions.NewConnectionError):
+        return TransportError(there, cause=_words(exc))
+    if isinstance(exc, exceptions.ConnectTimeoutError):
+        return TransportError(there, cause="it does not answer", hint="is the address right, and the network there?")
+    if isinstance(exc, exceptions.SSLError | ssl.SSLError):
+        hint = "http.sslCAInfo names a file with the authorities to believe"
+        return TransportError(f"cannot make a safe connection to '{place(url)}'", cause=_words(exc), hint=hint)
+    if isinstance(exc, exceptions.ReadTimeoutError):
+        hint = "everything is kept here; try again later, or set track.timeout for a slow remote"
+        cause = f"no sign of life for {silence:g} seconds"
+        return TransportError(f"'{place(url)}' does not answer any more", cause=cause, hint=hint)
+    inner = exc.args[1] if isinstance(exc, exceptions.ProtocolError) and len(exc.args) > 1 else exc
+    if isinstance(inner, TimeoutError):
+        hint = "everything is kept here; try again later, or set track.timeout for a slow remote"
+        return TransportError(f"'{place(url)}' takes nothing any more", cause=_words(inner), hint=hint)
+    broke = isinstance(inner, OSError | http.client.IncompleteRead | http.client.RemoteDisconnected)
+    if broke:
+        return TransportError(f"'{place(url)}' broke off", cause=_words(inner), passing=True)
+    return TransportError(f"'{place(url)}' does not speak HTTP", cause=_words(inner))
+
+
+def _words(exc: BaseException) -> str:
+    """Returns what an error says, without what it says of Python."""
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return f"its certificate is not believed: {exc.verify_message}"
+    inner = exc.__cause__ or exc.__context__
+    if isinstance(exc, exceptions.HTTPError) and isinstance(inner, OSError):
+        return _words(inner)
+    if isinstance(exc, exceptions.SSLError) and exc.args and isinstance(exc.args[0], Exception):
+        return _words(exc.args[0])
+    if isinstance(exc, http.client.RemoteDisconnected):
+        return "it hung up without an answer"
+    if isinstance(exc, http.client.IncompleteRead):
+        return "the answer is cut off"
+    return without_secrets((getattr(exc, "strerror", None) or str(exc) or type(exc).__name__)[:_MOST_MESSAGE])
