@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
+from urllib.parse import urlsplit
 
 from gittrack import collecting, obtaining, output, stores, sweeping
 from gittrack.commands import common
@@ -14,6 +15,15 @@ from gittrack.sweeping import Room
 from gittrack.sync import pulling
 from gittrack.terminal import printable
 from gittrack.transports.protocol import Transport
+
+# What a host does with payloads that nothing needs; docs/explanation/payloads.md says from where that is known.
+_HOSTS = {
+    "github.com": "GitHub keeps them as long as the repository",
+    "gitlab.com": "GitLab's administrators clean up; what a pointer in the repository names stays",
+    "codeberg.org": "Forgejo's administrators may clean up; what a pointer in the repository names stays",
+    "huggingface.co": "Hugging Face frees nothing when pointers go",
+}
+_OTHER_HOST = "its administrators may clean up"
 
 
 def tell(place: Repo, *, without: Collection[str], release: bool) -> None:
@@ -135,7 +145,9 @@ def _free_store(place: Repo, name: str, store: StoreAt, transport: Transport, *,
 
 def _why_kept(store: StoreAt) -> str:
     if store.url.startswith(("http://", "https://", "lfs+")):
-        return f"the LFS server {printable(store.label)} deletes what it does by its own rules; see its host's settings"
+        host = urlsplit(store.url.removeprefix("lfs+")).hostname or ""
+        rule = next((rule for name, rule in _HOSTS.items() if host == name or host.endswith(f".{name}")), _OTHER_HOST)
+        return f"the LFS server {printable(store.label)} cannot be told to delete: {rule}"
     name = printable(store.name)
     return (
         f"'{name}' keeps all payloads; if it is this repository's alone, `git config track.store.{name}.collect true`"

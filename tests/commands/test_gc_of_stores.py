@@ -126,11 +126,18 @@ def test_a_store_that_others_may_use_is_left_alone(repo: GitRepo, lab: Path, aft
     assert not (repo.path / ".git/gittrack/unneeded").exists()
 
 
-def test_of_an_lfs_server_it_is_said_that_it_has_its_own_rules(repo: GitRepo, bare_remote: GitRepo) -> None:
+@pytest.mark.parametrize(
+    ("address", "rule"),
+    [
+        ("https://lfs.invalid/x", "its administrators may clean up"),
+        ("https://github.com/o/p.git/info/lfs", "GitHub keeps them as long as the repository"),
+        ("https://notgithub.com/o/p.git/info/lfs", "its administrators may clean up"),
+    ],
+)
+def test_of_an_lfs_server_it_is_said_what_its_host_does(
+    repo: GitRepo, bare_remote: GitRepo, address: str, rule: str
+) -> None:
     keep(repo, NEEDED)
-    repo.git("config", "remote.origin.lfsurl", "https://lfs.invalid/x")
+    repo.git("config", "remote.origin.lfsurl", address)
     said = attempt(repo, "gc", "--remote")[2]
-    assert (
-        "the LFS server lfs+https://lfs.invalid/x deletes what it does by its own rules; see its host's settings"
-        in said
-    )
+    assert f"the LFS server lfs+{address} cannot be told to delete: {rule}\n" in said
