@@ -344,6 +344,8 @@ def _missing(pointer: Pointer, asked: Sequence[str], reasons: dict[Pointer, Gitt
     if isinstance(known, DataRefused):
         return known
     where = ", ".join(f"'{label}'" if "(" not in label else label for label in asked)
+    if known is not None and not isinstance(known, NotThere) and (known.cause or known.message) not in where:
+        where += f"; {known.message}, {known.cause}" if known.cause else f"; {known.message}"
     kind = TransportError if known is not None and not isinstance(known, NotThere) else NotThere  # one may have it
     return kind(
         f"payload {pointer.sha256[:12]} is in no store that was asked",
