@@ -35,6 +35,7 @@ _NEEDS: dict[str, dict[str, Any]] = {
     "count": {"v": dict},
     "event": {"key": str},
     "metric": {"name": str, "goal": str},
+    "use": {"run": str, "path": str, "sha256": str, "size": int},
     "summary": {"key": str, "value": (int, float)},
     "artifact": {"path": str, "size": int},
     "stored": {"file": str, "sha256": str, "size": int},
@@ -56,6 +57,7 @@ class Draft:
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     sources: dict[str, Path] = field(default_factory=dict)
     stored: dict[str, Pointer] = field(default_factory=dict)
+    inputs: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
     end: dict[str, Any] = field(default_factory=dict)
     child: dict[str, Any] = field(default_factory=dict)
@@ -153,7 +155,7 @@ def _take(made: Draft, note: Mapping[str, Any], folder: Path) -> None:
         made.goals[note["name"]] = note["goal"]
     elif kind == "summary":
         made.summaries[note["key"]] = note["value"]
-    elif kind in ("artifact", "stored"):
+    elif kind in ("artifact", "stored", "use"):
         _take_file(made, note, folder / "files")
     elif kind == "state":
         made.state |= note["v"]
@@ -165,7 +167,10 @@ def _take(made: Draft, note: Mapping[str, Any], folder: Path) -> None:
 
 
 def _take_file(made: Draft, note: Mapping[str, Any], copies: Path) -> None:
-    """Adds a file that was logged, or what became of the copy of one."""
+    """Adds a file that was logged, what became of the copy of one, or a file of another run that was used."""
+    if note["k"] == "use":
+        made.inputs[note["run"], note["path"]] = {key: note[key] for key in ("run", "path", "sha256", "size")}
+        return
     if note["k"] == "stored":
         made.stored[note["file"]] = Pointer(note["sha256"], note["size"])
         return

@@ -197,6 +197,7 @@ def _facts(header: Mapping[str, Any], made: Draft, live: journal.Live) -> dict[s
         "ended": store.timestamp(ended),
         "duration": max(0.0, round(ended - header["created"], 3)),
         "code": {key: value for key, value in header.get("code", {}).items() if value not in (None, [])},
+        "inputs": list(made.inputs.values())[: manifest.MAX_INPUTS],
         "seeds": values.seeds_in(made.params) | _hash_seed(live.folder),
         "processes": [
             {key: process[key] for key in ("host", "pid", "rank") if process.get(key) is not None}
@@ -258,6 +259,8 @@ def _continue(made: Draft, facts: dict[str, Any], before: store.Detail) -> None:
         facts["resumed"] = [*old.get("resumed", []), facts["created"]]
     for key in ("created", "parent", "project", "entity", "job_type", "group"):
         facts[key] = old.get(key) or facts.get(key)
+    used = manifest.read_inputs(old)
+    facts["inputs"] = [*used, *(one for one in facts["inputs"] if one not in used)][: manifest.MAX_INPUTS]
     facts["name"] = made.state.get("name") or old.get("name")
     facts["tags"] = sorted({*old.get("tags", []), *(facts.get("tags") or [])})
     facts["notes"] = [*old.get("notes", []), *(facts.get("notes") or [])]

@@ -7,14 +7,16 @@ import re
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 import gittrack
 from gittrack import forms, hooks, reading
-from gittrack.cli import GROUPS
+from gittrack.cli import GROUPS, cli
 from gittrack.curves import Curves
 from gittrack.errors import Misread
 from gittrack.model import Metric, Run
+from gittrack.obtained import RecordedArtifact
 from gittrack.query import fields, language
 from gittrack.reading import Runs
 from gittrack.recorded import RecordedRun
@@ -86,10 +88,36 @@ def test_the_page_about_analysis_in_python_runs_from_top_to_bottom(repo: GitRepo
     assert (repo.path / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_page_on_images_and_tables_runs_from_top_to_bottom(repo: GitRepo) -> None:
+    for library in ("numpy", "matplotlib"):
+        pytest.importorskip(library)
+    page = "docs/how-to/log-images-and-tables.md"
+    first, figure, reading = _blocks(page, "python")
+    done = repo.python(first + figure)
+    assert "warning" not in done.stderr
+    (commands,) = _blocks(page, "sh")
+    out = _shell(repo, commands)
+    assert "media/play/2.png" in out
+    assert "once upon a time" in out
+    assert sorted(path.name for path in (repo.path / "pictures").rglob("*.png")) == ["0.png", "1.png", "2.png"]
+    assert "label,score\ncat,0.9\ndog,0.1\n" in repo.python("import gittrack as gt\n" + reading).stdout
+
+
+def test_the_page_on_models_runs_from_top_to_bottom(repo: GitRepo) -> None:
+    page = "docs/how-to/use-a-model-again.md"
+    train, use, look = _blocks(page, "python")
+    repo.python(train + use)
+    out = _shell(repo, *_blocks(page, "sh"))
+    assert ":model.pt" in out.partition("Inputs")[2]
+    assert "('candidate',)" in repo.python("import gittrack as gt\n" + look).stdout
+    assert (repo.path / "models" / "model.pt").stat().st_size == 700_000
+
+
 def test_the_python_page_names_all_that_a_run_that_is_read_has() -> None:
     text = (ROOT / "docs/reference/python.md").read_text("utf-8").partition("## Reading")[2]
     columns = reading.frame([Run(RunId("r0123456789ab"), "a", "finished", "")]).columns
-    members = [name for kind in (RecordedRun, Runs, Curves) for name in vars(kind) if not name.startswith("_")]
+    kinds = (RecordedRun, RecordedArtifact, Runs, Curves)
+    members = [name for kind in kinds for name in vars(kind) if not name.startswith("_")]
     missing = [name for name in [*columns, *members] if not re.search(rf"`{re.escape(name)}[`(\[]", text)]
     assert missing == []
 
@@ -257,7 +285,9 @@ def test_the_page_of_the_query_language_is_right_about_queries_fields_and_errors
 
 def test_every_command_has_a_man_page() -> None:
     pages = {path.stem for path in (ROOT / "docs/man").glob("*.1")}
-    assert pages == {"git-track", *(f"git-track-{name}" for names in GROUPS.values() for name in names)}
+    commands = {name: cli.get_command(click.Context(cli), name) for names in GROUPS.values() for name in names}
+    below = {f"{name}-{sub}" for name, one in commands.items() if isinstance(one, click.Group) for sub in one.commands}
+    assert pages == {"git-track", *(f"git-track-{name}" for name in {*commands, *below})}
 
 
 def test_the_layers_name_every_module_of_the_package() -> None:

@@ -13,10 +13,11 @@ from gittrack.model import Artifact, Code, Metric, Omitted, State
 from gittrack.refname import Oid, is_oid
 
 MAX_OMITTED = 1000
+MAX_INPUTS = 1000
 RUN_KEYS = (
     "format id name status created ended duration author host user pid command directory folder exit_code signal error "
-    "project entity job_type job launch group parent tags notes code seeds processes resumed dropped corrupt rounded "
-    "redacted redact"
+    "project entity job_type job launch group parent tags notes code inputs seeds processes resumed dropped corrupt "
+    "rounded redacted redact"
 ).split()
 
 
@@ -82,6 +83,12 @@ def read_code(facts: Any) -> Code:
             if isinstance(left, Mapping)
         ),
     )
+
+
+def read_inputs(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns the files of other runs that a run used, from `run.yaml`: `run`, `path`, `sha256`, `size` of each."""
+    found = [item for item in _list(facts.get("inputs")) if isinstance(item, Mapping)]
+    return [{key: item.get(key) for key in ("run", "path", "sha256", "size")} for item in found[:MAX_INPUTS]]
 
 
 def encode_metrics(metrics: Mapping[str, Metric]) -> bytes:

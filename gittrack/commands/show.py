@@ -11,7 +11,7 @@ import click
 from gittrack import forms, journal, output, store
 from gittrack.codec import manifest
 from gittrack.commands import common
-from gittrack.errors import NotFound
+from gittrack.errors import GittrackError, NotFound
 from gittrack.model import SYSTEM, Event, Metric, Run
 from gittrack.query.naming import Named
 from gittrack.terminal import printable, printable_lines
@@ -19,6 +19,7 @@ from gittrack.terminal import printable, printable_lines
 LEAST_SPARK, MOST_SPARK = 8, 24  # characters
 LEAST_COLUMNS = 5  # of numbers: up to min and max
 MOST_SPARKS = 60  # metrics
+MOST_SHOWN = 4 * 1024 * 1024  # bytes of a file that is not in git itself
 MOST_POINTS = 4_000_000  # of all of them: that many are drawn in half a second
 
 
@@ -66,6 +67,7 @@ def describe(place: Any, run: Run) -> dict[str, Any]:
         facts["params_nested"] = detail.params()
         facts["metrics"] = {name: forms.metric_object(metric) for name, metric in detail.metrics().items()}
         facts["artifacts"] = {item.path: manifest.artifact_facts(item) for item in detail.artifacts()}
+        facts["inputs"] = manifest.read_inputs(detail.facts)
         facts["events"] = [_event(event) for event in detail.events()[-200:]]
         facts["notes"] = list(detail.notes)
         facts["edits"] = [{"author": e.author, "time": e.time, **e.changes} for e in detail.edits]
@@ -78,6 +80,11 @@ def describe(place: Any, run: Run) -> dict[str, Any]:
     return facts
 
 
+def _bytes(item: Mapping[str, Any]) -> int:
+    size = item.get("size")
+    return size if isinstance(size, int) else 0
+
+
 def _event(event: Event) -> dict[str, Any]:
     return {"step": event.step, "time": event.time, "key": event.key, "value": event.value, "kind": event.kind}
 
@@ -88,7 +95,8 @@ def _show_path(place: Any, named: Named, screen: output.Screen) -> None:
     path = (named.path or "").strip("/")
     with place.git.objects() as objects:
         detail = store.read_detail(objects, run.id, str(run.oid), oid_bytes=place.git.place.oid_bytes)
-        content = detail.blob(path)
+        content = _payload(place, detail, path)
+        content = detail.blob(path) if content is None else content
     if content is None:
         below = sorted(name for name in detail.files if not path or name.startswith(path + "/"))
         if not below:
@@ -105,6 +113,27 @@ def _show_path(place: Any, named: Named, screen: output.Screen) -> None:
         return
     text = printable_lines(content.decode("utf-8", "backslashreplace").removesuffix("\n"))
     screen.page(text.split("\n"), common.pager(place))
+
+
+def _payload(place: Any, detail: store.Detail, path: str) -> bytes | None:
+    """Returns the content of an artifact that is a pointer, or None if it is none.
+
+    Raises GittrackError for one that is large, and what `obtaining.bring` raises."""
+    name = path.removeprefix("artifacts/")
+    pointer = detail.pointers().get(name) if name != path else None
+    if pointer is None:
+        return None
+    if pointer.size > MOST_SHOWN:
+        raise GittrackError(
+            f"'{path}' has {output.size(pointer.size)}, which is more than is shown",
+            hint=f"`git track get {detail.run.id}:{path}` writes it to a file",
+        )
+    from gittrack import obtaining
+
+    wanted = obtaining.chosen(obtaining.files_of(detail), [name], run=detail.run.name)
+    with output.Progress() as progress:
+        (file,) = obtaining.bring(place, detail, wanted, progress=progress.report)
+    return file.read_bytes()
 
 
 def _text(
@@ -135,6 +164,10 @@ def _text(
             for path, item in facts["artifacts"].items()
         ]
         yield from output.pairs(screen, rows, indent="  ")
+    if facts.get("inputs"):
+        yield from _section(screen, "Inputs")
+        rows = [(f"{one.get('run')}:{one.get('path')}", output.size(_bytes(one))) for one in facts["inputs"]]
+        yield from output.pairs(screen, ((printable(name), size) for name, size in rows), indent="  ")
     events = facts.get("events") or []
     if events:
         yield from _section(screen, "Events")
