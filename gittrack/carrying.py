@@ -14,9 +14,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TypeVar
 
 from gittrack.codec.pointer import Pointer
@@ -286,21 +287,24 @@ def _each(
     """Does something with each payload, several at a time; returns those that failed, and why."""
     failed: list[tuple[Pointer, GittrackError]] = []
     running: dict[Future[None], Pointer] = {}
+    ended: SimpleQueue[Future[None]] = SimpleQueue()  # concurrent.futures.wait looks at all of them each time
 
     def collect(*, most: int) -> None:
         while len(running) > most:
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                pointer = running.pop(future)
-                error = future.exception()
-                if isinstance(error, GittrackError):
-                    failed.append((pointer, error))
-                elif error is not None:
-                    raise error
+            future = ended.get()
+            pointer = running.pop(future)
+            error = future.exception()
+            if isinstance(error, GittrackError):
+                failed.append((pointer, error))
+            elif error is not None:
+                raise error
 
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="gittrack-payload")
     try:
         for pointer in pointers:
-            running[pool.submit(work, pointer)] = pointer
+            future = pool.submit(work, pointer)
+            running[future] = pointer
+            future.add_done_callback(ended.put)
             collect(most=2 * AT_ONCE)
         collect(most=0)
     except BaseException:
