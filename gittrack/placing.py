@@ -118,7 +118,7 @@ def _place(source: Path, before: os.stat_result, copying: Copying, *, link: bool
 
 def open_regular(source: Path) -> int:
     """Opens a file to be read; raises DataRefused for what is no ordinary file, such as a pipe that was put there."""
-    number = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    number = os.open(source, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
         raise DataRefused(f"artifact '{source}' is not kept", cause="it is no ordinary file")
