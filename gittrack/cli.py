@@ -24,7 +24,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "look": ("status", "ls", "log", "show", "diff", "plot", "watch", "sql"),
     "curate": ("tag", "edit", "rm", "check"),
     "reproduce": ("checkout", "get"),
-    "share": ("fetch", "pull", "push", "import"),
+    "share": ("fetch", "pull", "push", "store", "import"),
     "maintain": ("gc", "archive", "fsck", "verify"),
 }
 # What git calls, not people; in no help.

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from urllib.parse import urlsplit, urlunsplit
 
+from gittrack import remote
 from gittrack.settings import Settings
 
 _TYPE = "application/vnd.git-lfs+json"
@@ -27,7 +28,7 @@ def address(name: str, settings: Settings) -> str | None:
     url = settings.git(f"remote.{name}.lfsurl") or settings.git("lfs.url")
     if url:
         return _plain(url)
-    url = settings.git(f"remote.{name}.url") or name
+    url = remote.address(settings, name)
     if found := _SCP.fullmatch(url) if "://" not in url else None:
         url = f"ssh://{found[1]}/{found[2].removeprefix('/')}"
     found_at = _plain(url)

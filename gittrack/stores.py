@@ -80,7 +80,7 @@ def of_remote(settings: Settings, name: str) -> StoreAt | None:
 
     url = settings.git(f"remote.{name}.lfsurl") or settings.git("lfs.url")
     if not url:
-        path = _folder(settings.git(f"remote.{name}.url") or name)
+        path = _folder(remote.address(settings, name))
         if path is not None:
             return StoreAt(name, path, None, of_remote=True)
     found = lfsprobe.address(name, settings)

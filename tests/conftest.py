@@ -23,7 +23,7 @@ hypothesis.settings.register_profile("repeat", derandomize=True, deadline=None, 
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
-LEAKING_PREFIXES = ("GIT_", "GITTRACK_", "WANDB_", "XDG_", "LC_")
+LEAKING_PREFIXES = ("GIT_", "GITTRACK_", "WANDB_", "XDG_", "LC_", "AWS_", "AZURE_", "GOOGLE_", "GCE_")
 LEAKING_NAMES = (
     *("EDITOR", "VISUAL", "PAGER", "BROWSER", "EMAIL", "SSH_ASKPASS", "SSH_AUTH_SOCK"),
     *("SSH_ASKPASS_REQUIRE", "GCM_INTERACTIVE", "no_proxy", "NO_PROXY"),

@@ -27,6 +27,7 @@ ARGUMENTS = {
     "rm": ("x",),
     "checkout": ("x",),
     "get": ("x",),
+    "store": ("ls",),
     "sql": ("select 1",),
     "import": ("--adopt",),
     "plot": ("loss",),

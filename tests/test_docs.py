@@ -7,11 +7,12 @@ import re
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 import gittrack
 from gittrack import forms, hooks, reading
-from gittrack.cli import GROUPS
+from gittrack.cli import GROUPS, cli
 from gittrack.curves import Curves
 from gittrack.errors import Misread
 from gittrack.model import Metric, Run
@@ -284,7 +285,9 @@ def test_the_page_of_the_query_language_is_right_about_queries_fields_and_errors
 
 def test_every_command_has_a_man_page() -> None:
     pages = {path.stem for path in (ROOT / "docs/man").glob("*.1")}
-    assert pages == {"git-track", *(f"git-track-{name}" for names in GROUPS.values() for name in names)}
+    commands = {name: cli.get_command(click.Context(cli), name) for names in GROUPS.values() for name in names}
+    below = {f"{name}-{sub}" for name, one in commands.items() if isinstance(one, click.Group) for sub in one.commands}
+    assert pages == {"git-track", *(f"git-track-{name}" for name in {*commands, *below})}
 
 
 def test_the_layers_name_every_module_of_the_package() -> None:

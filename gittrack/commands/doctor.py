@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ import click
 
 from gittrack import forms, output, remote, repo, setup
 from gittrack.commands import common
-from gittrack.errors import GittrackError, NegativeAnswer, NotARepository
+from gittrack.errors import GittrackError, NegativeAnswer, NotARepository, NotFound
 from gittrack.git import GitMissing
 from gittrack.packs import own_packs
 from gittrack.refname import RUNS
@@ -177,6 +178,7 @@ def _repository(place: Repo) -> Iterator[tuple[str, str, str]]:
             )
         else:
             yield "ok", f"remote '{name}'", ""
+    yield _store(place)
     if git.has_executable:
         yield from setup.findings(place)
     detached = common.count_detached(place)
@@ -184,3 +186,20 @@ def _repository(place: Repo) -> Iterator[tuple[str, str, str]]:
         yield "warn", f"{detached} run(s) of this repository were recorded outside of it", "git track import --adopt"
     refs, packs = len(git.refs(RUNS)), len(own_packs(git))
     yield "ok", f"{refs} run(s) in git, {packs} pack(s) of ours", ""
+
+
+def _store(place: Repo) -> tuple[str, str, str]:
+    """Says where large files go."""
+    from gittrack import stores
+
+    name = None
+    with contextlib.suppress(NotFound):
+        name = remote.choose(place.settings, None, branch=place.git.branch())
+    try:
+        found = stores.default(place.settings, name)
+    except GittrackError as exc:
+        return "wrong", exc.message, exc.hint or ""
+    if found is None:
+        return "ok", "large files stay in this clone: there is no store", ""
+    what = f"the store of remote '{found.name}'" if found.of_remote else f"store '{found.name}'"
+    return "ok", f"large files go to {what} ({found.label})", ""

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from gittrack import output, remote
-from gittrack.commands import common, verify
+from gittrack.commands import autoget, common, verify
 from gittrack.errors import DataRefused, NotFound, UsageError
 from gittrack.refname import is_run_id
 from gittrack.repo import Repo
@@ -39,6 +39,7 @@ def fetch(where: str | None, runs: tuple[str, ...], *, quiet: bool) -> None:
     if not quiet:
         _tell(done)
     common.tell_parted(done.parted)
+    autoget.bring(place, [*done.new, *done.forwarded, *done.joined], quiet=quiet)
     found = done.rewritten if isinstance(done, Pulled) else ()
     for text in verify.tell(found):
         output.warn(f"warning: {text}")

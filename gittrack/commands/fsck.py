@@ -6,18 +6,21 @@ import click
 
 from gittrack import audit, forms, output, packs
 from gittrack.commands import common
-from gittrack.errors import NegativeAnswer
+from gittrack.errors import GittrackError, NegativeAnswer
 from gittrack.index import live
+from gittrack.repo import Repo
 from gittrack.terminal import printable
 
 
 @click.command("fsck", cls=common.JsonCommand)
+@click.option("--artifacts", is_flag=True, help="Also hash all large files here, and look for those that are not.")
 @common.json_option
-def command(as_json: str | None) -> None:
+def command(artifacts: bool, as_json: str | None) -> None:
     """Check that every run is sound.
 
     Its record, tree, history and files must agree; exits with 1 if those of one do not. What git checks itself
-    (hashes, links) is left to `git fsck`."""
+    (hashes, links) is left to `git fsck`. With --artifacts a large file that is damaged is set aside and got again,
+    and one that is neither here nor in a store is named."""
     place = common.open_repo()
     mended = packs.mend(place.git)
     if mended:
@@ -25,19 +28,63 @@ def command(as_json: str | None) -> None:
     index = common.catch_up(place, deleted=True)
     problems = list(audit.check_all(place.git))
     recorded, damaged = live.read(place.git)
+    checked, lost = _payloads(place, quiet=as_json is not None) if artifacts else (0, [])
+    problems += lost
     if as_json is not None:
         facts = [{"ref": ref, "problem": problem} for ref, problem in problems]
         facts += [{"ref": "", "problem": f"{error.message}: {error.cause}"} for error in damaged]
         output.line(forms.dump_json(forms.select(facts, as_json) if as_json else facts))
     else:
         for ref, problem in problems:
-            output.line(f"{printable(ref)}: {printable(problem)}")
+            output.line(f"{printable(ref)}: {printable(problem)}" if ref else printable(problem))
         for error in damaged:
             output.line("\n".join(error.lines()))
+    if len(lost) == len(problems) and lost and not damaged:
+        raise NegativeAnswer(f"{len(lost)} payload(s) are not what runs need", hint="another clone may have them")
     if problems or damaged:
         raise NegativeAnswer(
-            f"{len({ref for ref, _ in problems}) + len(damaged)} run(s) are not sound",
+            f"{len({ref for ref, _ in problems if ref}) + len(damaged)} run(s) are not sound",
             hint="where a remote has a sound copy, `git update-ref -d REF` and `git track pull` bring it back",
         )
     total = len(index)
     output.warn(f"{total} run(s) are sound" + (f", {len(recorded)} of them being recorded" if recorded else ""))
+    if artifacts:
+        output.warn(f"{checked} payload(s) are sound")
+
+
+def _payloads(place: Repo, *, quiet: bool) -> tuple[int, list[tuple[str, str]]]:
+    """Checks and mends the payloads; returns how many are sound, and what is wrong that could not be mended."""
+    from gittrack import mending, obtaining
+
+    transports, closed = obtaining.opened(place)
+    for why in closed:
+        output.warn(f"warning: {why}")
+    try:
+        with output.Progress(quiet=quiet) as progress:
+            done = mending.mend(place.git, obtaining.payloads_of(place), transports, progress=progress.report)
+    finally:
+        for transport in transports:
+            transport.close()
+    for error in done.silent:
+        common.report(error, label="warning")
+    if done.unknown:
+        output.warn(f"{len(done.unknown)} payload(s) are not here, and may be in a store that did not answer")
+    mended = {pointer.sha256 for pointer in done.mended}
+    failed = {pointer.sha256 for pointer, _ in done.failed}
+    for pointer in done.damaged:
+        if pointer.sha256 in mended:
+            output.warn(f"payload {pointer.sha256[:12]} was damaged, and was got again")
+        elif pointer.sha256 not in failed:
+            output.warn(f"payload {pointer.sha256[:12]} was damaged, and no run needs it; it was set aside")
+    asked = ", ".join(transport.label for transport in transports) or "no store is known"
+    lost = [(pointer, f"was damaged here, and did not come again: {_said(error)}") for pointer, error in done.failed]
+    lost += [(pointer, f"is not here, and in no store that was asked ({asked})") for pointer in done.missing]
+    problems = []
+    for pointer, what in lost:
+        run, path = done.users[pointer]
+        problems.append(("", f"artifact '{path}' of run {run} {what}"))
+    return done.checked - len(done.damaged) + len(done.mended), problems
+
+
+def _said(error: GittrackError) -> str:
+    return f"{error.message} ({error.cause})" if error.cause else error.message

@@ -11,7 +11,7 @@ import click
 from gittrack import forms, journal, output, store
 from gittrack.codec import manifest
 from gittrack.commands import common
-from gittrack.errors import NotFound
+from gittrack.errors import GittrackError, NotFound
 from gittrack.model import SYSTEM, Event, Metric, Run
 from gittrack.query.naming import Named
 from gittrack.terminal import printable, printable_lines
@@ -19,6 +19,7 @@ from gittrack.terminal import printable, printable_lines
 LEAST_SPARK, MOST_SPARK = 8, 24  # characters
 LEAST_COLUMNS = 5  # of numbers: up to min and max
 MOST_SPARKS = 60  # metrics
+MOST_SHOWN = 4 * 1024 * 1024  # bytes of a file that is not in git itself
 MOST_POINTS = 4_000_000  # of all of them: that many are drawn in half a second
 
 
@@ -94,7 +95,8 @@ def _show_path(place: Any, named: Named, screen: output.Screen) -> None:
     path = (named.path or "").strip("/")
     with place.git.objects() as objects:
         detail = store.read_detail(objects, run.id, str(run.oid), oid_bytes=place.git.place.oid_bytes)
-        content = detail.blob(path)
+        content = _payload(place, detail, path)
+        content = detail.blob(path) if content is None else content
     if content is None:
         below = sorted(name for name in detail.files if not path or name.startswith(path + "/"))
         if not below:
@@ -111,6 +113,27 @@ def _show_path(place: Any, named: Named, screen: output.Screen) -> None:
         return
     text = printable_lines(content.decode("utf-8", "backslashreplace").removesuffix("\n"))
     screen.page(text.split("\n"), common.pager(place))
+
+
+def _payload(place: Any, detail: store.Detail, path: str) -> bytes | None:
+    """Returns the content of an artifact that is a pointer, or None if it is none.
+
+    Raises GittrackError for one that is large, and what `obtaining.bring` raises."""
+    name = path.removeprefix("artifacts/")
+    pointer = detail.pointers().get(name) if name != path else None
+    if pointer is None:
+        return None
+    if pointer.size > MOST_SHOWN:
+        raise GittrackError(
+            f"'{path}' has {output.size(pointer.size)}, which is more than is shown",
+            hint=f"`git track get {detail.run.id}:{path}` writes it to a file",
+        )
+    from gittrack import obtaining
+
+    wanted = obtaining.chosen(obtaining.files_of(detail), [name], run=detail.run.name)
+    with output.Progress() as progress:
+        (file,) = obtaining.bring(place, detail, wanted, progress=progress.report)
+    return file.read_bytes()
 
 
 def _text(

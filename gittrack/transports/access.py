@@ -15,7 +15,8 @@ from gittrack.git import Git
 from gittrack.settings import Settings
 from gittrack.transports import sshpass
 from gittrack.transports.credentials import Login, Pass
-from gittrack.transports.http import Answer, Http, is_web, origin
+from gittrack.transports.http import Answer, Http
+from gittrack.transports.urls import is_web, origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,9 @@ class Access:
         self._lock = threading.Lock()
         self._logins: dict[str, Login] = {}
         there = remotes.address(settings, remote) if remote else ""
-        self._accounts = [each for each in (url, there) if is_web(each)]
         # A server that is named stands for itself; one that is guessed from a remote over SSH is asked for there.
-        named = settings.git(f"remote.{remote}.lfsurl") or settings.git("lfs.url")
+        named = (settings.git(f"remote.{remote}.lfsurl") or settings.git("lfs.url") or "") if remote else ""
+        self._accounts = [each for each in (url, named, there) if is_web(each)]
         at = sshpass.find(named or there) if remote else None
         self._ssh = sshpass.SshPass(at, git=git, settings=settings) if at else None
 

@@ -128,6 +128,11 @@ def _both(
     credentials: Callable[[], Any] | None = None,
 ) -> Opened:
     """Returns stores that differ in their patience. Plain http only where the user wrote it."""
+    if endpoint and not re.match(r"https?://[^/@]+(/|$)", endpoint, re.IGNORECASE):  # obstore panics
+        raise UsageError(
+            "the endpoint that is set for the cloud is no address of a server",
+            hint="write it as https://HOST, or http://HOST if nothing may be encrypted",
+        )
     common: dict[str, Any] = {
         "connect_timeout": _CONNECT,
         "allow_http": bool(endpoint and endpoint.lower().startswith("http://")),

@@ -59,21 +59,32 @@ _USUAL = {
 }
 
 
-class Answer(NamedTuple):
-    """What is known of a request that failed: the status, or 0 if there was no answer; the code, or ''; and all of it.
+_OF_MACHINE = re.compile(r"http://169\.254\.|/latest/(?:api/token|meta-data/)")
+# What obstore's dump of an error has in it, and `s3parts` says.
+_SIGNS = {
+    "dns error": "its host is not known",
+    "TimedOut": "it stopped answering",
+    "ConnectionRefused": "nothing answers at its address",
+    "tcp connect error": "nothing answers at its address",
+}
 
-    text: never printed."""
+
+class Answer(NamedTuple):
+    """What is known of a request that failed: the status, or 0 if there was no answer; the code, or ''; and the rest.
+
+    text: what was said; inner: how the library came to say so. Neither is ever printed."""
 
     status: int
     code: str
     text: str
+    inner: str = ""
 
 
 def answer_of(exc: BaseException) -> Answer:
     """Returns what an error of obstore says."""
-    text = str(exc).partition("\n\nDebug source")[0]
+    text, _, inner = str(exc).partition("\n\nDebug source")
     status = _STATUS.search(text)
-    return Answer(int(status[1]) if status else 0, code_in(text), text)
+    return Answer(int(status[1]) if status else 0, code_in(text), text, inner)
 
 
 def code_in(text: str) -> str:
@@ -101,7 +112,8 @@ def failed(where: Place, what: str, answer: Answer) -> GittrackError:
         return TransportError(
             message, cause=f"bucket '{where.bucket}' is in another region", hint=f"set AWS_REGION={name}"
         )
-    if answer.code in _LATER or answer.status in (408, 429) or answer.status >= 500:
+    is_fault = answer.status >= 500 and answer.status != 501  # which says that it never will
+    if answer.code in _LATER or answer.status in (408, 429) or is_fault:
         return TransportError(message, cause=_later(answer), passing=True)
     if answer.code in _WORDS or answer.status in (401, 403):
         cause = _WORDS.get(answer.code) or "the credentials are not accepted, or may not do this"
@@ -113,7 +125,7 @@ def failed(where: Place, what: str, answer: Answer) -> GittrackError:
     if answer.status:
         code = f" ({answer.code})" if answer.code else ""
         return TransportError(message, cause=f"it answered with status {answer.status}{code}")
-    return _unanswered(where, message, answer.text)
+    return _unanswered(message, answer.inner)
 
 
 def _later(answer: Answer) -> str:
@@ -126,8 +138,7 @@ def _later(answer: Answer) -> str:
 
 def _is_of_credentials(answer: Answer) -> bool:
     """Tells whether not the bucket was asked, but the machine or another service, for something to sign with."""
-    low = answer.text.lower()
-    return any(words in low for words in ("token request", "/latest/api/token", "credential", "service account"))
+    return "token request" in answer.text or _OF_MACHINE.search(answer.text) is not None
 
 
 def _no_credentials(where: Place, message: str) -> TransportError:
@@ -138,19 +149,14 @@ def _no_credentials(where: Place, message: str) -> TransportError:
     return TransportError(message, cause=f"there are no credentials for {where.cloud}", hint=hint)
 
 
-def _unanswered(where: Place, message: str, text: str) -> TransportError:
+def _unanswered(message: str, inner: str) -> TransportError:
     """Returns the error for what got no answer."""
-    low = text.lower()
-    if "url scheme is not allowed" in low or "scheme is not" in low:
+    if "BadScheme" in inner:
         return TransportError(message, cause="its address is not encrypted", hint="write https:// before it")
-    if "certificate" in low:
-        return TransportError(message, cause="its certificate is not trusted here")
-    if "timed out" in low or "timeout" in low:
-        return TransportError(message, cause="it stopped answering", passing=True)
-    if "dns error" in low or "failed to lookup" in low:
-        return TransportError(message, cause="its host is not known", passing=True)
-    if "connection refused" in low or "tcp connect error" in low:
-        return TransportError(message, cause="nothing answers at its address", passing=True)
-    return TransportError(
-        message, cause="the connection broke, or what came was no answer of such a store", passing=True
-    )
+    if "ertificate" in inner or "UnknownIssuer" in inner:
+        return TransportError(
+            message, cause="its certificate is not trusted here", hint="AWS_CA_BUNDLE names a file with the right one"
+        )
+    words = next((words for sign, words in _SIGNS.items() if sign in inner), None)
+    cause = words or "the line broke, or what came was no answer of such a store"
+    return TransportError(message, cause=cause, passing=True)

@@ -2,7 +2,7 @@
 
 A connection is kept and used again, by several threads at once. What a server sends is read up to a limit; where it
 sends us is gone to only by the rules of RFC 9110, never from https to http, and without what was meant for it alone.
-Only this module knows urllib3, and none of its exceptions leaves it."""
+None of urllib3's exceptions leaves it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import unquote, urljoin, urlsplit
+from typing import Self
+from urllib.parse import urljoin, urlsplit
 
 import urllib3
-import urllib3.connection
 from urllib3 import exceptions
 
 from gittrack.answers import without_secrets
 from gittrack.git import Git
 from gittrack.settings import Settings
+from gittrack.transports.connections import Connections, make
 from gittrack.transports.protocol import CHUNK, TransportError
+from gittrack.transports.urls import is_web, origin, place
 from gittrack.transports.ways import Way, way_to
 from gittrack.version import VERSION
 
@@ -33,44 +34,13 @@ MOST_JSON = 16 << 20  # bytes of an answer that is JSON
 _MOST_ERROR = 1 << 16  # bytes of an answer that says what is wrong
 _MOST_MESSAGE = 300  # characters of it that are printed
 _REDIRECTS = 5
-_INTERIM = 20  # answers with 1xx before the real one
 _CONNECT = 10.0  # seconds
 _ANYWHERE = frozenset(("accept", "accept-encoding", "content-length", "content-type", "range", "user-agent"))
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-_UNSAFE = re.compile(r"[\x00-\x20\x7f]")
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _OURS = frozenset(("host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect"))
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]")
 
 Body = bytes | Iterable[bytes] | None
-
-
-def is_web(url: str) -> bool:
-    """Tells whether an address is one of HTTP, with nothing in it that could be read in another way."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return False
-    host = parts.netloc.rpartition("@")[2]
-    return (
-        parts.scheme in ("http", "https")
-        and _UNSAFE.search(url) is None
-        and _HOST.fullmatch(host) is not None
-        and port != 0
-    )
-
-
-def origin(url: str) -> tuple[str, str, int]:
-    """Returns scheme, host and port, which together say who is meant (RFC 6454)."""
-    parts = urlsplit(url)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def place(url: str) -> str:
-    """Returns scheme, host and port as they may be printed; a path or a query may let somebody in."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def clean_headers(given: object) -> dict[str, str] | None:
@@ -182,8 +152,12 @@ class Http:
     def __init__(self, git: Git, settings: Settings, *, remote: str | None = None, at_once: int = 8) -> None:
         self._git, self._settings, self._remote = git, settings, remote
         self._silence = settings.seconds("timeout")
+        self._timeout = urllib3.Timeout(
+            connect=min(_CONNECT, self._silence) if self._silence else None, read=self._silence or None
+        )
         self._at_once = at_once
         self._managers: dict[tuple[str, str, int], urllib3.PoolManager] = {}
+        self._pools: dict[tuple[str, str, int], Connections] = {}
         self._ways: dict[tuple[str, str, int], Way] = {}
         self._lock = threading.Lock()
 
@@ -196,18 +170,17 @@ class Http:
         """Returns the answer to one request, whatever its status; raises TransportError if there is none."""
         sent = {"User-Agent": f"gittrack/{VERSION}", "Accept-Encoding": "identity", **headers}
         with _translated(url, self._silence):
-            response = self._manager(url).urlopen(
+            to, target = self._connections(url)
+            response = to.urlopen(
                 method,
-                url,
+                target,
                 body=body,
                 headers=sent,
                 redirect=False,
                 retries=False,
                 preload_content=False,
                 decode_content=False,
-                timeout=urllib3.Timeout(
-                    connect=min(_CONNECT, self._silence) if self._silence else None, read=self._silence or None
-                ),
+                timeout=self._timeout,
             )
         return Answer(response, url, self._silence)
 
@@ -241,6 +214,7 @@ class Http:
             for manager in self._managers.values():
                 manager.clear()
             self._managers.clear()
+            self._pools.clear()
 
     def _way(self, url: str) -> Way:
         with self._lock:
@@ -249,96 +223,19 @@ class Http:
                 self._ways[key] = way_to(url, git=self._git, settings=self._settings, remote=self._remote)
             return self._ways[key]
 
-    def _manager(self, url: str) -> urllib3.PoolManager:
+    def _connections(self, url: str) -> tuple[Connections, str]:
+        """Returns what a request goes through, and what of its address is said there."""
         way, key = self._way(url), origin(url)
         with self._lock:
             if key not in self._managers:
-                self._managers[key] = _made(way, url, at_once=self._at_once, silence=self._silence)
-            return self._managers[key]
-
-
-def _made(way: Way, url: str, *, at_once: int, silence: float) -> urllib3.PoolManager:
-    """Returns what keeps the connections to one origin."""
-    kept: dict[str, Any] = {"num_pools": 2, "maxsize": at_once + 1}
-    if url.startswith("https:"):
-        kept["ssl_context"] = _trust(way, url)
-        if not way.verify:
-            urllib3.disable_warnings(exceptions.InsecureRequestWarning)
-            kept |= {"cert_reqs": "CERT_NONE", "assert_hostname": False}
-    made = urllib3.PoolManager(**kept) if way.proxy is None else _proxied(way.proxy, url, kept)
-    made.pool_classes_by_scheme = _pools(silence)
-    return made
-
-
-def _proxied(proxy: str, url: str, kept: dict[str, Any]) -> urllib3.ProxyManager:
-    if not is_web(proxy):
-        raise TransportError(
-            f"cannot reach '{place(url)}' through the proxy '{place(proxy)}'",
-            cause="it is no HTTP proxy, and no other is spoken here",
-            hint="set http.proxy to an HTTP proxy, or to '' for none",
-        )
-    parts = urlsplit(proxy)
-    said = None
-    if parts.username is not None:
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        said = urllib3.make_headers(proxy_basic_auth=login)
-    return urllib3.ProxyManager(place(proxy), proxy_headers=said, **kept)
-
-
-def _trust(way: Way, url: str) -> ssl.SSLContext:
-    try:
-        found = ssl.create_default_context(cafile=way.authorities, capath=way.authorities_folder)
-        if way.certificate:
-            # ssl would ask on the terminal for the passphrase of a key, in the middle of everything.
-            found.load_cert_chain(way.certificate, way.key, password=lambda: "")
-    except (OSError, ValueError) as exc:
-        raise TransportError(
-            f"cannot make a safe connection to '{place(url)}'",
-            cause=f"the files of http.sslCAInfo or http.sslCert cannot be used: {getattr(exc, 'strerror', exc)}",
-        ) from exc
-    if not way.verify:
-        found.check_hostname = False
-        found.verify_mode = ssl.CERT_NONE
-    return found
-
-
-class _Response(http.client.HTTPResponse):
-    """An answer before which not endlessly many others come."""
-
-    _interim = 0
-
-    def _read_status(self) -> tuple[str, int, str]:
-        self._interim += 1
-        if self._interim > _INTERIM:
-            raise http.client.HTTPException("it announces an answer and never gives it")
-        found: tuple[str, int, str] = super()._read_status()  # type: ignore[misc] # the loop around it has no end
-        return found
-
-
-def _pools(silence: float) -> dict[str, Any]:
-    """Returns the kinds of connections: once they are made, sending may take as long as the remote may be silent."""
-
-    class Plain(urllib3.connection.HTTPConnection):
-        response_class = _Response
-
-        def connect(self) -> None:
-            super().connect()
-            self.sock.settimeout(silence or None)
-
-    class Safe(urllib3.connection.HTTPSConnection):
-        response_class = _Response
-
-        def connect(self) -> None:
-            super().connect()
-            self.sock.settimeout(silence or None)
-
-    class PlainPool(urllib3.HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class SafePool(urllib3.HTTPSConnectionPool):
-        ConnectionCls = Safe
-
-    return {"http": PlainPool, "https": SafePool}
+                made = self._managers[key] = make(way, url, at_once=self._at_once, silence=self._silence)
+                # To look for the connections to an origin takes longer than to send a small request there.
+                self._pools[key] = made if way.proxy else made.connection_from_url(place(url))
+            found = self._pools[key]
+        if way.proxy:
+            return found, url
+        parts = urlsplit(url)
+        return found, f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
 
 
 @contextlib.contextmanager

@@ -21,8 +21,9 @@ from gittrack.settings import Settings
 from gittrack.transports import refusals, suggested
 from gittrack.transports.access import Access, Door, has_authorization
 from gittrack.transports.batch import TYPE, Action, Offer, Refusal, decode_answer, encode_request
-from gittrack.transports.http import Answer, Body, Http, is_web, origin, place
+from gittrack.transports.http import Answer, Body, Http
 from gittrack.transports.protocol import NotThere, Source, Stored, TransportError
+from gittrack.transports.urls import is_web, origin, place
 
 _MOST = 100  # objects in a batch, as git-lfs has it
 _REMEMBERED = 2000  # offers that wait to be used
@@ -184,7 +185,7 @@ class Lfs:
         return self._batch(pointers[:middle], operation) | self._batch(pointers[middle:], operation)
 
     def _read(self, answer: Answer, pointers: Sequence[Pointer]) -> dict[Pointer, Offer]:
-        secure = answer.url.startswith("https:") or self._access.url.startswith("https:")
+        secure = answer.url.startswith("https:")
         try:
             said = answer.json()
             return decode_answer(said, pointers, secure=secure, now=time.monotonic(), date=refusals.date_of(answer))

@@ -36,7 +36,7 @@ from gittrack.transports.room import Room
 
 AT_ONCE = 8
 _ATTEMPTS = 4
-_CONNECT, _SILENCE = 10.0, 60.0  # seconds
+_CONNECT, _SILENCE = 5.0, 60.0  # seconds
 _PIECE = 256 << 10  # bytes after which a part that nobody waits for any more is given up
 _LARGEST_ANSWER = 4 << 20  # a page of a thousand parts is a tenth of that
 _PART, _UPLOAD = (re.compile(f"<{name}>(.*?)</{name}>", re.DOTALL) for name in ("Part", "Upload"))
@@ -95,12 +95,18 @@ class S3Parts:
 
         Raises DataRefused if it is not what its pointer says, and TransportError; what was sent is taken back unless
         the next attempt can go on from there."""
-        upload = self._find(name) or self._create(name)
+        found = self._find(name)
+        upload = found or self._create(name)
         try:
             self._complete(upload, self._send(upload, source, part, room))
-        except (DataRefused, TransportError) as exc:
-            if not isinstance(exc, TransportError) or not exc.passing:
+        except DataRefused:
+            self._abort(upload)
+            raise
+        except TransportError as exc:
+            if not exc.passing:
                 self._abort(upload)
+                # What is refused may be only what the earlier attempt left: `rclone serve s3` replaces no part.
+                exc.passing = found is not None
             raise
 
     # An upload --------------------------------------------------------------------------------------------------------
@@ -238,7 +244,7 @@ class S3Parts:
                 text = answer.read(_LARGEST_ANSWER).decode("utf-8", "replace")
                 answer.drain_conn()
         except urllib3.exceptions.HTTPError as exc:
-            return Answer(0, "", _words(exc))
+            return Answer(0, "", "", _sign(exc))
         if 200 <= answer.status < 300:
             return _Sent(answer.headers.get("ETag", ""), text)
         return Answer(answer.status, cloudrefusals.code_in(text), text)
@@ -292,13 +298,13 @@ def _value(text: str, name: str) -> str:
     return html.unescape(found[1]) if found else ""
 
 
-def _words(exc: urllib3.exceptions.HTTPError) -> str:
-    """Returns what kind of failure it was, in words that `cloudrefusals` knows; its own hold addresses."""
+def _sign(exc: urllib3.exceptions.HTTPError) -> str:
+    """Returns what kind of failure it was, as `cloudrefusals` looks for it; its own words hold addresses."""
     kinds = {
-        urllib3.exceptions.ConnectTimeoutError: "tcp connect error",
+        urllib3.exceptions.ConnectTimeoutError: "TimedOut",
         urllib3.exceptions.NameResolutionError: "dns error",
-        urllib3.exceptions.NewConnectionError: "connection refused",
-        urllib3.exceptions.TimeoutError: "timed out",
+        urllib3.exceptions.NewConnectionError: "tcp connect error",
+        urllib3.exceptions.TimeoutError: "TimedOut",
         urllib3.exceptions.SSLError: "certificate",
     }
-    return next((words for kind, words in kinds.items() if isinstance(exc, kind)), "")
+    return next((sign for kind, sign in kinds.items() if isinstance(exc, kind)), "")

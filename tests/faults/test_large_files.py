@@ -59,8 +59,8 @@ for seed in range(first, first + 1000):
     if run.log_artifact(f"../{{first}}.bin", name=f"{{seed}}.bin"):
         os.write(told, f"{{seed}}\\n".encode())
     if seed % 5 == 4:
-        run.finish()
-        os.write(told, f"{{run.id}}\\n".encode())
+        if run.finish() is not None:
+            os.write(told, f"{{run.id}}\\n".encode())
         run = gt.init()
 """
 
@@ -87,15 +87,17 @@ def kept(repo: GitRepo, found: Recorded) -> dict[str, bool]:
     }
 
 
-def kill_once(repo: GitRepo, how: str, *, first: int, after: float) -> list[str]:
-    """Starts a victim, kills it some time after its run began, and returns what it had told."""
+def kill_once(repo: GitRepo, how: str, *, first: int, lines: int, after: float) -> list[str]:
+    """Starts a victim, kills it some time after it told so many lines, and returns all that it had told."""
     told = repo.path.parent / f"told-{first}"
     environ = {**os.environ, "TOLD": str(told)}
     process = subprocess.Popen(
         [sys.executable, "-c", VICTIM, how, str(first)], cwd=repo.path, env=environ, stderr=subprocess.DEVNULL
     )
     end = time.monotonic() + TIMEOUT_SECONDS
-    while not told.exists() and process.poll() is None and time.monotonic() < end:
+    while process.poll() is None and time.monotonic() < end:
+        if told.exists() and told.read_bytes().count(b"\n") >= lines:
+            break
         time.sleep(0.001)
     time.sleep(after)
     process.send_signal(signal.SIGKILL)
@@ -109,7 +111,8 @@ def kill(repo: GitRepo, how: str, times: int) -> tuple[int, list[str], list[str]
     promised: list[str] = []
     wrong: list[str] = []
     for turn in range(times):
-        told = kill_once(repo, how, first=turn * 1000, after=chance.uniform(0.0, 0.4))
+        lines, after = chance.randrange(1, 8), chance.uniform(0.0, 0.03)
+        told = kill_once(repo, how, first=turn * 1000, lines=lines, after=after)
         promised += [f"{word}.bin" for word in told if word.isdigit()]
         wrong += wrong_payloads(repo)
         repo.track("ls")

@@ -12,6 +12,7 @@ import http.client
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,12 +21,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tests.servers import inetd
+from tests.servers import odd
 
 ACCESS, SECRET = "AKIAOFTHETESTS", "secret-key-of-the-tests"
 BUCKET = "lab"
@@ -86,6 +88,35 @@ def moto() -> Iterator[Server]:
         yield Server(address, _port(address), of_s3(address))
 
 
+def of_gcs(server: Server) -> dict[str, str]:
+    """Returns the environment that takes moto for GCS, whose XML API is the one of S3 but for the signatures."""
+    return {"GOOGLE_BASE_URL": server.address, "GOOGLE_BEARER_TOKEN": SECRET}
+
+
+@contextmanager
+def refusing(status: int, body: str = "", **headers: str) -> Iterator[str]:
+    """Runs a server that gives the same answer to every request, whatever it is; yields its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Says nothing."""
+
+    for method in ("HEAD", "GET", "PUT", "POST", "DELETE"):
+        setattr(Handler, f"do_{method}", Handler.answer)
+    with odd.listening(Handler) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
 @contextmanager
 def azurite() -> Iterator[Server]:
     """Runs the blob service of azurite, Microsoft's own emulator, in memory."""
@@ -131,6 +162,7 @@ def _running(argv: Sequence[str]) -> Iterator[str]:
     )
     assert process.stdin
     assert process.stdout
+    reader: threading.Thread | None = None
     with process.stdin, process.stdout as said:
         try:
             lines: list[bytes] = []
@@ -143,13 +175,14 @@ def _running(argv: Sequence[str]) -> Iterator[str]:
             # Nobody looks at the rest, and a full pipe would stop the server.
             reader = threading.Thread(target=said.read)
             reader.start()
-            try:
-                yield found[0].decode()
-            finally:
-                inetd.end(process)
-                reader.join()
+            yield found[0].decode()
         finally:
-            inetd.end(process)
+            # It has nothing to bring to an end, and rclone would wait for lines that are still open.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if reader is not None:
+                reader.join()
 
 
 def _port(address: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -409,7 +410,12 @@ def test_no_request_asks_for_a_packed_answer(lfs: Lfs, server: LfsServer, repo: 
 def test_connections_are_kept(repo: GitRepo) -> None:
     ports = set()
     with lfs_server() as server:
-        server.rules.append(lambda handler: bool(ports.add(handler.client_address[1])))
+
+        def note(handler: Handler) -> bool:
+            ports.add(handler.client_address[1])
+            return False
+
+        server.rules.append(note)
         lfs = opened(repo, server.url)
         pointers = [placed(repo, bytes([number])) for number in range(40)]
         assert len(carrying.send(payloads(repo), lfs, pointers).moved) == 40
@@ -426,7 +432,12 @@ def test_nothing_can_be_listed_or_deleted_and_it_is_said(lfs: Lfs) -> None:
 
 def test_a_batch_names_no_branch(lfs: Lfs, server: LfsServer) -> None:
     asked = []
-    server.rules.append(lambda handler: bool(asked.append(handler.body())) or handler.say_json(200, {"objects": []}))
+
+    def note(handler: Handler) -> bool:
+        asked.append(handler.body())
+        return handler.say_json(200, {"objects": []})
+
+    server.rules.append(note)
     lfs.exists([pointer_to(b"x")], sending=True)
     assert json.loads(asked[0]) == {
         "operation": "upload",
@@ -434,3 +445,37 @@ def test_a_batch_names_no_branch(lfs: Lfs, server: LfsServer) -> None:
         "objects": [{"oid": pointer_to(b"x").sha256, "size": 1}],
         "hash_algo": "sha256",
     }
+
+
+def test_a_payload_is_never_in_memory(lfs: Lfs, server: LfsServer, repo: GitRepo) -> None:
+    size = 48 << 20
+    one = source(repo, bytes(size))
+
+    def store(handler: Handler) -> bool:
+        for _ in range(0, size, 1 << 16):
+            handler.rfile.read(1 << 16)
+        return handler.say(200)
+
+    def load(handler: Handler) -> bool:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(size))
+        handler.end_headers()
+        for _ in range(0, size, 1 << 16):
+            handler.wfile.write(bytes(1 << 16))
+        return True
+
+    def has_it(said: dict[str, list[dict[str, object]]]) -> None:
+        there = {"href": f"{server.address}/storage/{one.pointer.sha256}"}
+        said["objects"] = [{"oid": one.pointer.sha256, "size": size, "actions": {"download": there, "upload": there}}]
+
+    server.change = has_it
+    server.rules += [times(0, store, method="PUT"), times(0, load, method="GET")]
+    tracemalloc.start()
+    try:
+        lfs.put(one)
+        assert sum(len(chunk) for chunk in lfs.get(one.pointer)) == size
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(server.asked("PUT")) == 1
+    assert peak < 12 << 20

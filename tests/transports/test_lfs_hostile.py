@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -169,7 +168,7 @@ def test_a_payload_that_never_ends_is_given_up(lfs: Lfs, server: LfsServer, repo
 
     def endless(handler: Handler) -> bool:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        for _ in itertools.count():
+        while True:
             handler.wfile.write(b"100000\r\n" + b" " * (1 << 20) + b"\r\n")
             sent.append(1 << 20)
 
@@ -321,12 +320,14 @@ def test_the_words_of_a_server_are_harmless(lfs: Lfs, server: LfsServer, message
 def test_what_lies_in_objects_never_ends_in_a_traceback(lfs: Lfs, server: LfsServer) -> None:
     oid = WANTED[0].sha256
     odd: list[Any] = [None, 7, "x", [], {}, {"oid": 7}, {"oid": oid, "size": "1"}, {"oid": oid, "actions": 7}]
-    odd += [{"oid": oid, "size": 1, "actions": {"upload": each}} for each in (None, 7, [], {}, {"href": None})]
-    odd += [{"oid": oid, "size": 1, "error": each} for each in ({}, {"code": "x"}, {"code": 9**99, "message": 7})]
+    actions: list[Any] = [None, 7, [], {}, {"href": None}]
+    errors: list[Any] = [{}, {"code": "x"}, {"code": 9**99, "message": 7}]
+    odd += [{"oid": oid, "size": 1, "actions": {"upload": each}} for each in actions]
+    odd += [{"oid": oid, "size": 1, "error": each} for each in errors]
     far = {"href": f"{server.address}/x", "expires_in": float("nan"), "expires_at": "99999-13-77T00:00:00Z"}
     odd += [{"oid": oid, "size": 1, "actions": {"upload": {**far, "expires_in": each}}} for each in (-1, 9**99, "x")]
     odd.append({"oid": oid, "size": 1, "actions": {"upload": far}})
-    for each in odd:
-        server.rules[:] = [answering({"objects": [each]})]
+    for said in odd:
+        server.rules[:] = [answering({"objects": [said]})]
         assert lfs.exists(WANTED, sending=True) == set()
         assert lfs.exists(WANTED, sending=False) <= set(WANTED)
