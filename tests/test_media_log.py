@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import os
 import threading
 import wave
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ import pytest
 import gittrack as gt
 from gittrack.medialog import MediaLog
 from tests.gitcmd import GitRepo
-from tests.reader import Recorded, only
+from tests.reader import Recorded, only, runs
+from tests.runs import ask
 
 np = pytest.importorskip("numpy")
 pillow = pytest.importorskip("PIL.Image")
@@ -367,3 +369,20 @@ def test_all_of_it_is_documented_on_the_run() -> None:
     names = [name for name in vars(MediaLog) if name.startswith("log_")]
     assert all(getattr(MediaLog, name).__doc__ for name in names)
     assert set(names) <= set(gt.__all__)
+
+
+def test_a_run_that_records_nothing_takes_it_all_in_silence(repo: GitRepo, capsys: pytest.CaptureFixture[str]) -> None:
+    with recording(repo, mode="disabled") as run:
+        run.log_image("x", np.zeros((2, 2)))
+        run.log({"x": gt.Image(np.zeros((2, 2))), "t": gt.Table(columns=["a"], data=[[1]])})
+    assert capsys.readouterr().err == ""
+    assert runs(repo) == []
+
+
+def test_ranks_of_one_training_do_not_overwrite_each_other(repo: GitRepo) -> None:
+    script = "import gittrack as gt\nrun = gt.init()\nrun.log_text('x', 'text')\nrun.finish()\n"
+    env = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29501", "TORCHELASTIC_RUN_ID": "one"}
+    for rank in ("0", "1"):
+        repo.python(script, env={**os.environ, **env, "RANK": rank, "LOCAL_RANK": rank})
+    ask(repo, "ls")
+    assert list(kept(only(repo))) == ["media/x/0-rank1.txt", "media/x/0.txt"]
