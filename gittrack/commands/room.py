@@ -11,7 +11,7 @@ from gittrack.commands import common
 from gittrack.errors import DataRefused, GitFailed, NotFound
 from gittrack.repo import Repo
 from gittrack.stores import StoreAt
-from gittrack.sweeping import Room
+from gittrack.sweeping import Releasable, Room
 from gittrack.sync import pulling
 from gittrack.terminal import printable
 from gittrack.transports.protocol import Transport
@@ -35,9 +35,9 @@ def tell(place: Repo, *, without: Collection[str], release: bool) -> None:
         _say("would free", sweeping.room_of(found), Room(len(rest), sum(rest)))
     if release:
         with opened(place) as transports:
-            had, alone = sweeping.releasable(place.git, payloads, transports, now=now)
+            known = sweeping.releasable(place.git, payloads, transports, now=now)
         gone = {each.sha256 for each in found}
-        _say_released("would free", sweeping.room_of(each for each in had if each.sha256 not in gone), alone)
+        _say_released("would free", sweeping.room_of(each for each in known.found if each.sha256 not in gone), known)
 
 
 def free(place: Repo, *, release: bool, quiet: bool) -> bool:
@@ -51,9 +51,9 @@ def free(place: Repo, *, release: bool, quiet: bool) -> bool:
             _say("freed", swept, rest)
     if release:
         with opened(place) as transports:
-            released, alone = sweeping.release(place.git, payloads, transports, now=now)
+            released, known = sweeping.release(place.git, payloads, transports, now=now)
         if not quiet:
-            _say_released("freed", released, alone)
+            _say_released("freed", released, known)
     return bool(swept.files or rest.files or released.files)
 
 
@@ -76,7 +76,7 @@ def opened(place: Repo) -> Iterator[Sequence[Transport]]:
     transports, closed = obtaining.opened(place)
     try:
         for why in closed:
-            output.warn(f"warning: {why}")
+            output.warn(f"warning: {printable(why)}")
         if not transports:
             raise NotFound("no store is known here", hint="`git track store add NAME URL` names one")
         yield transports
@@ -92,10 +92,13 @@ def _say(verb: str, swept: Room, rest: Room) -> None:
         output.line(f"{verb} {rest.files} file(s) that were never whole, {output.size(rest.bytes)}")
 
 
-def _say_released(verb: str, released: Room, alone: Room) -> None:
+def _say_released(verb: str, released: Room, known: Releasable) -> None:
+    for error in known.silent:
+        common.report(error, label="warning")
     output.line(f"{verb} {count(released)} that a store has too; `git track get` brings them back")
-    if alone.files:
-        output.warn(f"{count(alone)} are in no store; `git track push` sends them")
+    if known.alone.files:
+        answered = "that answered" if known.silent else "that is known here"
+        output.warn(f"{count(known.alone)} are in no store {answered}; `git track push` sends them")
 
 
 def count(room: Room) -> str:
