@@ -123,6 +123,12 @@ def _write(
     if len(params) < len(made.params):  # no reader would take the rest
         facts["dropped"] = (facts.get("dropped") or 0) + len(made.params) - len(params)
         made.params = dict(params)
+    taken = manifest.fitting_artifacts(made.artifacts.values())
+    for path in [path for path in made.artifacts if path not in taken]:  # a file that nothing is known of is none
+        del made.artifacts[path]
+        made.sources.pop(path, None)
+        files.pop(f"artifacts/{path}", None)
+        facts["dropped"] = (facts.get("dropped") or 0) + 1
     metrics = summarise(made.history, made.goals, made.summaries, made.lasts)
     edits, edit_files = _live_edits(live.folder, edits)
     base = manifest.base_state(facts)
