@@ -153,8 +153,9 @@ def bring(place: Repo, detail: Detail, files: Sequence[File], *, progress: Progr
 
 def payloads_of(place: Repo) -> Payloads:
     """Returns the payloads of a clone, those of git-lfs beside them."""
-    common = place.git.place.common_dir
-    return Payloads(common, beside=(common / "lfs" / "objects",))
+    from gittrack import stores  # noqa: PLC0415 - not needed to say which files there are
+
+    return Payloads(place.git.place.common_dir, beside=stores.of_git_lfs(place.git, place.settings))
 
 
 def _bring_missing(

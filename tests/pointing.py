@@ -36,6 +36,7 @@ def pointing(repo: GitRepo, files: Mapping[str, bytes], *, blobs: Mapping[str, b
     trees["artifacts.yaml"] = store.blob(place.git, manifest.encode_artifacts(items))
     tip = Oid(str(run.oid))
     made = replace(run, artifact_count=len(items), artifact_size=sum(item.size for item in items))
+    made = replace(made, artifact_pointers=len(files))
     oid = store.commit(
         place.git,
         made,

@@ -189,7 +189,7 @@ def test_archived_runs_keep_theirs_also_beside_a_shallow_clone(
     pointing(repo, {"model.pt": WEIGHTS}, name="one")
     ask(repo, "archive", "one")
     repo.git("push", "--quiet")
-    ask(repo, "push")
+    ask(repo, "push", "--no-artifacts")
     cut = GitRepo.clone(f"file://{bare_remote.path}", tmp_path / "cut", "--depth=1")
     ask(cut, "pull")
     for clone in (repo, cut):

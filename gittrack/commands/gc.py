@@ -75,6 +75,8 @@ def command(
     more = room.free(place, release=artifacts, quiet=quiet)
     if not (runs or freed.objects or more or quiet):
         output.warn("nothing to delete")
+    if name is not None:
+        room.free_stores(place, name, quiet=quiet)
     _tell_held(place, leaked)
 
 

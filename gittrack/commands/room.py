@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
 
-from gittrack import obtaining, output, sweeping
+from gittrack import collecting, obtaining, output, stores, sweeping
 from gittrack.commands import common
 from gittrack.errors import DataRefused, GitFailed, NotFound
 from gittrack.repo import Repo
+from gittrack.stores import StoreAt
 from gittrack.sweeping import Room
+from gittrack.sync import pulling
+from gittrack.terminal import printable
 from gittrack.transports.protocol import Transport
 
 
@@ -88,3 +91,52 @@ def _say_released(verb: str, released: Room, alone: Room) -> None:
 def count(room: Room) -> str:
     """Returns how many payloads, and their size, in words."""
     return f"{room.files} payload{'s' * (room.files != 1)}, {output.size(room.bytes)},"
+
+
+# In stores ------------------------------------------------------------------------------------------------------------
+
+
+def free_stores(place: Repo, name: str, *, quiet: bool) -> None:
+    """Deletes what nothing needs from stores that are this repository's alone; `name` is the remote that was freed.
+
+    Raises RemoteError if the remote or a store does not answer, and GitFailed if it cannot be told what is needed."""
+    known = stores.for_reading(place.settings, [name])
+    if not any(collecting.may_collect(place.settings, store.name) for store in known):
+        if next(obtaining.payloads_of(place).all(), None) is not None and not quiet:
+            for store in known:
+                output.warn(_why_kept(store))
+        return
+    if not place.git.has_executable:
+        output.warn("payloads stay in stores: which are needed cannot be told without git")
+        return
+    for store in known:
+        if not collecting.may_collect(place.settings, store.name):
+            continue
+        with contextlib.closing(stores.open_store(place.git, store, place.settings)) as transport:
+            if not transport.collects:
+                output.warn(_why_kept(store))
+                continue
+            _free_store(place, name, store, transport, quiet=quiet)
+
+
+def _free_store(place: Repo, name: str, store: StoreAt, transport: Transport, *, quiet: bool) -> None:
+    stored = list(transport.list())
+    with output.Progress(quiet=quiet) as progress:
+        pulling.pull(place.git, name, progress=progress.report)
+    tips = collecting.tips(place.git, name, place.settings, all_refs=store.of_remote)
+    file = collecting.note_file(place.git.place.common_dir, store.name)
+    deleted, waiting = collecting.collect(place.git, transport, stored, file, tips=tips, now=common.now().timestamp())
+    if deleted.files and not quiet:
+        output.line(f"deleted {count(deleted)} from '{printable(store.name)}'")
+    if waiting.files and not quiet:
+        text = f"in '{printable(store.name)}' nothing needs {count(waiting)} now"
+        output.warn(f"{text}; `git track gc --remote` deletes that two weeks after it was noted")
+
+
+def _why_kept(store: StoreAt) -> str:
+    if store.url.startswith(("http://", "https://", "lfs+")):
+        return f"the LFS server {printable(store.label)} deletes what it does by its own rules; see its host's settings"
+    name = printable(store.name)
+    return (
+        f"'{name}' keeps all payloads; if it is this repository's alone, `git config track.store.{name}.collect true`"
+    )

@@ -14,6 +14,7 @@ from measures import (
     guest,
     imports,
     kill,
+    lfs,
     log,
     loop,
     ls,
@@ -44,6 +45,7 @@ ALL: dict[str, Callable[[Bench], Table]] = {
     "points": points.measure,
     "share": share.measure,
     "artifacts": artifacts.measure,
+    "lfs": lfs.measure,
     "guest": guest.measure,
     "kill": kill.measure,
 }
