@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import gittrack as gt
+from gittrack.codec import manifest, yaml12
 from gittrack.medialog import MediaLog
 from tests.gitcmd import GitRepo
 from tests.reader import Recorded, only, runs
@@ -208,6 +209,7 @@ def test_a_forked_child_has_names_of_its_own(repo: GitRepo) -> None:
         """
 import os
 import gittrack as gt
+from gittrack.codec import manifest, yaml12
 run = gt.init()
 run.log_text("x", "parent")
 child = os.fork()
@@ -357,6 +359,7 @@ def test_logging_numbers_and_texts_loads_nothing_of_this(repo: GitRepo) -> None:
     script = """
 import sys
 import gittrack as gt
+from gittrack.codec import manifest, yaml12
 run = gt.init()
 run.log({"a": 1, "b": "text", "c": [1, 2]})
 run.finish()
@@ -386,3 +389,16 @@ def test_ranks_of_one_training_do_not_overwrite_each_other(repo: GitRepo) -> Non
         repo.python(script, env={**os.environ, **env, "RANK": rank, "LOCAL_RANK": rank})
     ask(repo, "ls")
     assert list(kept(only(repo))) == ["media/x/0-rank1.txt", "media/x/0.txt"]
+
+
+def test_what_the_list_of_files_has_no_room_for_is_not_in_the_run_and_counted(
+    repo: GitRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "MANY", yaml12.Limits(1 << 20, 40))
+    with recording(repo) as run:
+        for step in range(5):
+            run.log_text("x", "text", step=step)
+    found = only(repo)
+    assert list(kept(found)) == ["media/x/0.txt", "media/x/1.txt"]
+    assert (found.facts["dropped"], found.record["artifacts"]["count"]) == (3, 2)
+    ask(repo, "fsck")
