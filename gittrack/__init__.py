@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from gittrack.api import log_video as log_video
     from gittrack.api import login as login
     from gittrack.api import track as track
+    from gittrack.api import use_artifact as use_artifact
     from gittrack.api import watch as watch
+    from gittrack.bundle import Artifact as Artifact
     from gittrack.errors import GittrackError as GittrackError
     from gittrack.mediatypes import Audio as Audio
     from gittrack.mediatypes import Histogram as Histogram
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from gittrack.mediatypes import Image as Image
     from gittrack.mediatypes import Table as Table
     from gittrack.mediatypes import Video as Video
+    from gittrack.obtained import RecordedArtifact as RecordedArtifact
     from gittrack.reading import Runs as Runs
     from gittrack.reading import get as get
     from gittrack.reading import runs as runs
@@ -47,11 +50,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ActiveRun": "gittrack.tracker",
+    "Artifact": "gittrack.bundle",
     "Audio": "gittrack.mediatypes",
     "GittrackError": "gittrack.errors",
     "Histogram": "gittrack.mediatypes",
     "Html": "gittrack.mediatypes",
     "Image": "gittrack.mediatypes",
+    "RecordedArtifact": "gittrack.obtained",
     "RecordedRun": "gittrack.recorded",
     "Runs": "gittrack.reading",
     "Table": "gittrack.mediatypes",
@@ -74,6 +79,7 @@ _HOMES = {
     "login": "gittrack.api",
     "runs": "gittrack.reading",
     "track": "gittrack.api",
+    "use_artifact": "gittrack.api",
     "watch": "gittrack.api",
 }
 __all__ = [*_HOMES, "__version__", "config", "run", "summary"]  # noqa: PLE0604 - all are texts

@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from gittrack.errors import UsageError
 from gittrack.model import Run
 from gittrack.start import init
 from gittrack.tracker import ActiveRun, active
 from gittrack.views import as_mapping
+
+if TYPE_CHECKING:
+    from gittrack.obtained import RecordedArtifact
 
 
 def current() -> ActiveRun:
@@ -36,9 +39,9 @@ def define_metric(name: str, *args: Any, **options: Any) -> None:
     current().define_metric(name, *args, **options)
 
 
-def log_artifact(path: Any, name: str | None = None, type: str | None = None, **about: Any) -> list[str]:
+def log_artifact(path: Any, *args: Any, **about: Any) -> Any:
     """Keeps a file with the current run; see `ActiveRun.log_artifact`."""
-    return current().log_artifact(path, name, type, **about)
+    return current().log_artifact(path, *args, **about)
 
 
 def log_image(key: str, image: Any, **about: Any) -> list[str]:
@@ -74,6 +77,11 @@ def log_audio(key: str, audio: Any, sample_rate: float | None = None, **about: A
 def log_video(key: str, video: Any, **about: Any) -> list[str]:
     """Keeps a film with the current run; see `ActiveRun.log_video`."""
     return current().log_video(key, video, **about)
+
+
+def use_artifact(artifact: Any, *args: Any, **others: Any) -> RecordedArtifact:
+    """Returns an artifact of another run, and records that the current one used it; see `ActiveRun.use_artifact`."""
+    return current().use_artifact(artifact, *args, **others)
 
 
 def alert(title: str, text: str = "", **others: Any) -> None:

@@ -14,9 +14,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TypeVar
 
 from gittrack.codec.pointer import Pointer
@@ -286,21 +287,24 @@ def _each(
     """Does something with each payload, several at a time; returns those that failed, and why."""
     failed: list[tuple[Pointer, GittrackError]] = []
     running: dict[Future[None], Pointer] = {}
+    ended: SimpleQueue[Future[None]] = SimpleQueue()  # concurrent.futures.wait looks at all of them each time
 
     def collect(*, most: int) -> None:
         while len(running) > most:
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                pointer = running.pop(future)
-                error = future.exception()
-                if isinstance(error, GittrackError):
-                    failed.append((pointer, error))
-                elif error is not None:
-                    raise error
+            future = ended.get()
+            pointer = running.pop(future)
+            error = future.exception()
+            if isinstance(error, GittrackError):
+                failed.append((pointer, error))
+            elif error is not None:
+                raise error
 
     pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="gittrack-payload")
     try:
         for pointer in pointers:
-            running[pool.submit(work, pointer)] = pointer
+            future = pool.submit(work, pointer)
+            running[future] = pointer
+            future.add_done_callback(ended.put)
             collect(most=2 * AT_ONCE)
         collect(most=0)
     except BaseException:
@@ -344,6 +348,8 @@ def _missing(pointer: Pointer, asked: Sequence[str], reasons: dict[Pointer, Gitt
     if isinstance(known, DataRefused):
         return known
     where = ", ".join(f"'{label}'" if "(" not in label else label for label in asked)
+    if known is not None and not isinstance(known, NotThere) and (known.cause or known.message) not in where:
+        where += f"; {known.message}, {known.cause}" if known.cause else f"; {known.message}"
     kind = TransportError if known is not None and not isinstance(known, NotThere) else NotThere  # one may have it
     return kind(
         f"payload {pointer.sha256[:12]} is in no store that was asked",

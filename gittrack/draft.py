@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +35,7 @@ _NEEDS: dict[str, dict[str, Any]] = {
     "count": {"v": dict},
     "event": {"key": str},
     "metric": {"name": str, "goal": str},
+    "use": {"run": str, "path": str, "sha256": str, "size": int},
     "summary": {"key": str, "value": (int, float)},
     "artifact": {"path": str, "size": int},
     "stored": {"file": str, "sha256": str, "size": int},
@@ -54,8 +55,10 @@ class Draft:
     goals: dict[str, Goal] = field(default_factory=dict)
     summaries: dict[str, float] = field(default_factory=dict)
     artifacts: dict[str, Artifact] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)  # that artifacts are in
     sources: dict[str, Path] = field(default_factory=dict)
     stored: dict[str, Pointer] = field(default_factory=dict)
+    inputs: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
     end: dict[str, Any] = field(default_factory=dict)
     child: dict[str, Any] = field(default_factory=dict)
@@ -153,7 +156,7 @@ def _take(made: Draft, note: Mapping[str, Any], folder: Path) -> None:
         made.goals[note["name"]] = note["goal"]
     elif kind == "summary":
         made.summaries[note["key"]] = note["value"]
-    elif kind in ("artifact", "stored"):
+    elif kind in ("artifact", "stored", "use"):
         _take_file(made, note, folder / "files")
     elif kind == "state":
         made.state |= note["v"]
@@ -165,13 +168,17 @@ def _take(made: Draft, note: Mapping[str, Any], folder: Path) -> None:
 
 
 def _take_file(made: Draft, note: Mapping[str, Any], copies: Path) -> None:
-    """Adds a file that was logged, or what became of the copy of one."""
+    """Adds a file that was logged, what became of the copy of one, or a file of another run that was used."""
+    if note["k"] == "use":
+        made.inputs[note["run"], note["path"]] = {key: note[key] for key in ("run", "path", "sha256", "size")}
+        return
     if note["k"] == "stored":
         made.stored[note["file"]] = Pointer(note["sha256"], note["size"])
         return
     item = _artifact(note)
-    if has_room(item.path, made.artifacts):
+    if has_room(item.path, made.artifacts, made.folders):
         made.artifacts[item.path] = item
+        made.folders.update(folders_above(item.path))
         made.sources.pop(item.path, None)
         if "file" in note:
             made.sources[item.path] = copies / str(note["file"])
@@ -179,14 +186,15 @@ def _take_file(made: Draft, note: Mapping[str, Any], copies: Path) -> None:
         made.counts["dropped"] = made.counts.get("dropped", 0) + 1
 
 
-def has_room(path: str, files: Mapping[str, Any]) -> bool:
-    """Tells whether `path` can stand beside `files`: no file is a folder too."""
-    if path in files:
-        return True
-    above = path.split("/")
-    if any("/".join(above[:count]) in files for count in range(1, len(above))):
-        return False
-    return not any(other.startswith(path + "/") for other in files)
+def folders_above(path: str) -> list[str]:
+    """Returns the folders that a path is in, the outermost first."""
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def has_room(path: str, files: Collection[str], folders: Collection[str]) -> bool:
+    """Tells whether `path` can stand beside files, which are in these folders: no file is a folder too."""
+    return path in files or not (path in folders or any(above in files for above in folders_above(path)))
 
 
 def _artifact(note: Mapping[str, Any]) -> Artifact:

@@ -48,7 +48,7 @@ class Filing(Recorder):
         They are kept as they are now. Training waits only for a copy, where the file system can clone a file for next
         to nothing; `link=True` makes it a hard link instead: the file becomes read-only, and must not be written to in
         place any more. Never raises: a file that cannot be kept is counted, with a line on stderr."""
-        tags = [aliases] if isinstance(aliases, str) else list(aliases)
+        tags = [aliases] if isinstance(aliases, str) else list(aliases or ())
         plain, _ = self._plain(metadata, "metadata") if metadata else (None, [])
         about = {"name": name, "type": type, "aliases": tags, "metadata": plain, "step": step}
         kept: list[str] = []

@@ -9,17 +9,18 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from gittrack import leftovers, values
+from gittrack import artifacts, leftovers, values
 from gittrack.codec import tree
 from gittrack.errors import GittrackError
 from gittrack.filing import Filing
 from gittrack.shared import make_folder
 
 if TYPE_CHECKING:
+    from gittrack.bundle import Artifact
     from gittrack.media import Made
 
 ROOT = "media"
@@ -115,18 +116,13 @@ class MediaLog(Filing):
                 return []
             at = max(0, self._step - 1) if step is None else self._step_of(step)
             place = self._place(key, at)
-            files = self._files()
-            made = make(files, place)
+            made = make(self._files(), place)
             if made.warning:
                 self._say_once(f"media:{key}:{made.warning}", f"warning: {kind} '{key}': {made.warning}")
             said = {"caption": str(caption)} if caption is not None else {}
             about: dict[str, Any] = {"metadata": {**said, **made.about}}
             about |= {"name": values.clean_name(key), "type": kind, "step": at}
-            try:
-                return self._keep_content(made.content, place + made.suffix, **about)
-            finally:
-                if isinstance(made.content, Path) and made.content.parent == files:  # it was made to be kept
-                    made.content.unlink(missing_ok=True)
+            return self._keep_made_file(made, place + made.suffix, **about)
         except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
             self._call_failed(f"log_{kind}", exc)
             return []
@@ -169,6 +165,41 @@ class MediaLog(Filing):
         warning = f"{left} rows beyond a million are left out" if left else None
         return cast("Made", _media().Made(".csv", Path(name), about, warning))
 
+    def log_artifact(self, path: Any, *args: Any, aliases: Any = (), **about: Any) -> Any:
+        """Keeps a file or folder as `Filing.log_artifact` does, or the files of an `Artifact`, which is returned."""
+        if args[2:]:  # W&B has them there
+            args, aliases = args[:2], args[2]
+        if not hasattr(type(path), "contents"):
+            return super().log_artifact(path, *args, aliases=aliases, **about)
+        try:
+            self._log_bundle(path, [aliases] if isinstance(aliases, str) else list(aliases or ()))
+        except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
+            self._call_failed("log_artifact", exc)
+        return path
+
+    def _log_bundle(self, bundle: Artifact, aliases: list[str]) -> None:
+        said = {"description": bundle.description} if bundle.description else {}
+        plain, _ = self._plain({**said, **bundle.metadata} or None, "metadata")
+        tags = list(dict.fromkeys([*bundle.aliases, *aliases]))
+        about = {"name": bundle.name, "type": bundle.type, "aliases": tags, "metadata": plain}
+        for top, name in bundle.contents():
+            try:
+                for source, target in artifacts.find(top, name):
+                    self._keep_of(bundle, source, target, top=top, about=about)
+            except GittrackError as exc:
+                self._refused(exc)
+        for value, target in bundle.values():
+            files = self._files()
+            made = self._table(value, None, files, target) if value.kept_as == "table" else value.made()
+            bundle.paths += self._keep_made_file(made, target + made.suffix, **about)
+
+    def _keep_of(self, bundle: Artifact, source: Path, target: str, *, top: Path, about: Mapping[str, Any]) -> None:
+        try:
+            artifacts.check_link(source, top)
+            bundle.paths += self._keep(source, target, about)
+        except GittrackError as exc:
+            self._refused(exc)
+
     # Into the run ----------------------------------------------------------------------------------------------------
 
     def _files(self) -> Path:
@@ -176,6 +207,14 @@ class MediaLog(Filing):
         folder = leftovers.home_of(self.folder) / "files"
         make_folder(folder)
         return folder
+
+    def _keep_made_file(self, made: Made, target: str, **about: Any) -> list[str]:
+        """Keeps what was made, and removes a file that was made only for that."""
+        try:
+            return self._keep_content(made.content, target, **about)
+        finally:
+            if isinstance(made.content, Path) and made.content.parent == self._files():
+                made.content.unlink(missing_ok=True)
 
     def _keep_content(self, content: bytes | Path, target: str, **about: Any) -> list[str]:
         """Keeps bytes or a file under a path of the run; returns the path, or nothing if it was refused."""

@@ -9,15 +9,12 @@ import contextlib
 import fnmatch
 import hashlib
 import os
-import secrets
-import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from gittrack import remote, store
-from gittrack.codec import tree
 from gittrack.codec.pointer import Pointer
 from gittrack.errors import DataRefused, GittrackError, NotFound
 from gittrack.model import Artifact, Run
@@ -126,12 +123,18 @@ def obtain(
 
     wanted: paths, folders and patterns; all files without any. Raises NotFound for one that means no file, and what
     `bring` raises."""
+    with reading(place, run) as detail:
+        files = chosen(files_of(detail), wanted, run=run.name)
+        return list(zip((file.path for file in files), bring(place, detail, files, progress=progress), strict=True))
+
+
+@contextlib.contextmanager
+def reading(place: Repo, run: Run) -> Iterator[Detail]:
+    """Yields all of a run; raises GittrackError while it is recorded."""
     if run.oid is None:
         raise GittrackError(f"run '{run.name}' is still being recorded", hint="ask again when it ended")
     with place.git.objects() as objects:
-        detail = store.read_detail(objects, run.id, run.oid, oid_bytes=place.git.place.oid_bytes)
-        files = chosen(files_of(detail), wanted, run=run.name)
-        return list(zip((file.path for file in files), bring(place, detail, files, progress=progress), strict=True))
+        yield store.read_detail(objects, run.id, run.oid, oid_bytes=place.git.place.oid_bytes)
 
 
 def bring(place: Repo, detail: Detail, files: Sequence[File], *, progress: Progress | None = None) -> list[Path]:
@@ -150,8 +153,9 @@ def bring(place: Repo, detail: Detail, files: Sequence[File], *, progress: Progr
 
 def payloads_of(place: Repo) -> Payloads:
     """Returns the payloads of a clone, those of git-lfs beside them."""
-    common = place.git.place.common_dir
-    return Payloads(common, beside=(common / "lfs" / "objects",))
+    from gittrack import stores  # noqa: PLC0415 - not needed to say which files there are
+
+    return Payloads(place.git.place.common_dir, beside=stores.of_git_lfs(place.git, place.settings))
 
 
 def _bring_missing(
@@ -229,6 +233,8 @@ def _blob(place: Repo, detail: Detail, file: File) -> Path:
     path = folder / name
     try:
         if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
+            with contextlib.suppress(OSError):
+                os.utime(path)
             return path
         for above in (place.state_dir, folder):
             make_folder(above)
@@ -246,6 +252,15 @@ def _blob(place: Repo, detail: Detail, file: File) -> Path:
     return path
 
 
+def forget_copies(place: Repo, *, before: float) -> None:
+    """Deletes the copies of small files that nobody asked for since a time, in Unix seconds."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(place.state_dir / "copies") as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.stat(follow_symlinks=False).st_mtime < before:
+                    os.unlink(entry.path)
+
+
 def read_blob(detail: Detail, file: File) -> bytes:
     """Returns the content of a file that is a blob of the run; raises DataRefused if it is not what the run says."""
     content = detail.blob(_ROOT + file.path, limit=MAX_BLOB)
@@ -255,63 +270,3 @@ def read_blob(detail: Detail, file: File) -> bytes:
     if said and (hashlib.sha256(content).hexdigest() != said or len(content) != file.item.size):
         raise DataRefused(f"artifact '{file.path}' is not what artifacts.yaml says", hint="`git track fsck`")
     return content
-
-
-# Handing them out ----------------------------------------------------------------------------------------------------
-
-
-def copy_out(found: Iterable[tuple[str, Path]], folder: Path) -> list[Path]:
-    """Copies files into a folder, under their paths, and returns where they are; a file that is there is replaced.
-
-    A copy shares its bytes with the original where the file system can do that, and may be written to. Nothing is
-    written outside the folder: a symbolic link in the way is refused. Raises DataRefused."""
-    made = []
-    for path, source in found:
-        why = tree.why_refused(path)
-        if why:
-            raise DataRefused(f"artifact '{path}' is not written", cause=why)
-        target = folder / path
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            _make_below(folder, path)
-            _copy(source, target)
-        except OSError as exc:
-            raise DataRefused(f"artifact '{path}' cannot be written", cause=exc.strerror or str(exc)) from exc
-        made.append(target)
-    return made
-
-
-def _make_below(folder: Path, path: str) -> None:
-    """Makes the folders that a path needs; one that is a symbolic link leads elsewhere, and is refused."""
-    above = folder
-    for part in path.split("/")[:-1]:
-        above /= part
-        with contextlib.suppress(FileExistsError):
-            above.mkdir()
-        if above.is_symlink() or not above.is_dir():
-            raise NotADirectoryError(0, f"'{above}' is no folder")
-    if (folder / path).is_dir() and not (folder / path).is_symlink():
-        raise IsADirectoryError(0, f"'{folder / path}' is a folder")
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copies a file beside its place and renames it, so that a copy that is cut off has no name."""
-    temporary = target.with_name(f".gittrack-{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as out, source.open("rb") as file:
-            if not _reflink(file.fileno(), out.fileno()):
-                shutil.copyfileobj(file, out, 1 << 20)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _reflink(source: int, target: int) -> bool:
-    """Makes a file share the bytes of another one, if the system and the file system can (FICLONE of Linux)."""
-    try:
-        import fcntl  # noqa: PLC0415 - not on every system
-
-        fcntl.ioctl(target, 0x40049409, source)
-    except (ImportError, OSError):
-        return False
-    return True

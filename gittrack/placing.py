@@ -118,7 +118,7 @@ def _place(source: Path, before: os.stat_result, copying: Copying, *, link: bool
 
 def open_regular(source: Path) -> int:
     """Opens a file to be read; raises DataRefused for what is no ordinary file, such as a pipe that was put there."""
-    number = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    number = os.open(source, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
         raise DataRefused(f"artifact '{source}' is not kept", cause="it is no ordinary file")
@@ -160,19 +160,18 @@ def _link(source: Path, before: os.stat_result, target: Path) -> bool:
     """Links a file that is ours, and takes away the right to write to it; returns False if that is not possible."""
     if not hasattr(os, "getuid") or before.st_uid != os.getuid():
         return False
-    beside = target.with_name(f"{target.name}.link")
+    # Not renamed over the empty file that has the name: ext4 writes a file to the disk before it replaces another.
+    target.unlink()
     try:
-        os.link(source, beside)
+        os.link(source, target)
     except OSError:
+        target.touch(0o600, exist_ok=False)
         return False
-    try:
-        status = os.lstat(beside)
-        if (status.st_dev, status.st_ino) != (before.st_dev, before.st_ino):  # a link to something else
-            return False
-        beside.chmod(0o444)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    status = os.lstat(target)
+    if (status.st_dev, status.st_ino) != (before.st_dev, before.st_ino):  # a link to something else
+        target.unlink()
+        raise changed(source)
+    target.chmod(0o444)
     return True
 
 

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from gittrack import histories, repo
+from gittrack import finding, histories, repo
 from gittrack.curves import Axis, Curves
 from gittrack.errors import GittrackError, NoMetric, UsageError
 from gittrack.frames import Frame, Series, guessed, milliseconds
-from gittrack.index import live
-from gittrack.index.listing import NEWEST_FIRST, Index
+from gittrack.index.listing import NEWEST_FIRST
 from gittrack.model import Run
 from gittrack.query import fields, naming
 from gittrack.recorded import RecordedRun, chosen, curves
@@ -165,7 +163,7 @@ def get(text: str, *, path: str | Path | None = None) -> RecordedRun:
 
     path: a folder in the repository, by default the current one. Raises NotFound, or Ambiguous with the candidates."""
     place = _open(path)
-    book = _caught_up(place, deleted=True)
+    book = finding.caught_up(place, deleted=True)
     try:
         named = naming.find(text, book, commit=place.git.resolve)
     finally:
@@ -200,28 +198,11 @@ def _parsed(where: str, place: Repo) -> Condition:
 
 def _select(asked: _Asked) -> tuple[Sequence[Run], tuple[GittrackError, ...]]:
     """Returns the runs that are meant, in order, and what could not be read."""
-    book = _caught_up(asked.place, deleted=asked.deleted)
+    book = finding.caught_up(asked.place, deleted=asked.deleted)
     try:
         return book.select(asked.where, order=(asked.sort or NEWEST_FIRST,), limit=asked.limit), tuple(book.damaged)
     finally:
         book.close()
-
-
-def _caught_up(place: Repo, *, deleted: bool) -> Index:
-    """Commits what dead processes left and takes in what fetches brought, as each command does; where it may write."""
-    with contextlib.suppress(GittrackError, OSError):
-        if live.has_any(place.git):
-            from gittrack import seal  # noqa: PLC0415 - only where something is recorded
-
-            seal.recover(place.git, now=time.time(), sign=place.sign)
-    book = Index(place.git, deleted=deleted)
-    if book.apart:
-        from gittrack.sync import shelving  # noqa: PLC0415 - only after a fetch
-
-        with contextlib.suppress(GittrackError, OSError):
-            shelving.integrate(place.git)
-            book.refresh()
-    return book
 
 
 def _chosen_of(metrics: Sequence[str], run: Run) -> list[str]:

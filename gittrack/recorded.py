@@ -10,7 +10,8 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from gittrack import histories
 from gittrack.curves import Axis, Curves, no_metric
@@ -19,9 +20,11 @@ from gittrack.frames import moment
 from gittrack.git import Git
 from gittrack.model import SYSTEM, Artifact, Code, Event, History, Metric, Run
 from gittrack.refname import RunId
+from gittrack.repo import Repo
 from gittrack.terminal import printable
 
 if TYPE_CHECKING:
+    from gittrack.obtained import RecordedArtifact
     from gittrack.store import Detail
 
 T = TypeVar("T")
@@ -217,21 +220,43 @@ class RecordedRun:
         """The paths of all its files, sorted; raises GittrackError while it is recorded."""
         return tuple(sorted(self._detail(lambda detail: detail.files)))
 
-    def read(self, path: str) -> bytes:
-        """Returns a file of the run: `params.yaml`, `output.log`, `artifacts/model.pt`; raises NotFound."""
-        from gittrack.codec.tree import why_refused  # noqa: PLC0415 - only for files
+    def artifact(self, path: str = "") -> RecordedArtifact:
+        """Returns a file or folder below `artifacts/`: its content comes when it is asked for. Raises NotFound."""
+        from gittrack import finding, obtained  # noqa: PLC0415 - only for files
 
-        commit, name = self._commit(), path.strip("/")
-        with self._git.objects() as objects:
-            found = objects.read(f"{commit}:{name}", limit=MAX_FILE) if why_refused(name) is None else None
-        if found is None or found[1] != "blob":
+        place = Repo(self._git)
+        return obtained.RecordedArtifact(place, finding.below(place, self._run, path))
+
+    def read(self, path: str) -> bytes:
+        """Returns a file of the run: `params.yaml`, `output.log`, `artifacts/model.pt`; raises NotFound.
+
+        Of one whose content is in a store, that content; raises a GittrackError if it cannot be had."""
+        found = self._content(path)
+        return found if isinstance(found, bytes) else found.read_bytes()
+
+    def open(self, path: str) -> BinaryIO:
+        """Returns a file of the run as a binary file object; raises what `read` raises."""
+        found = self._content(path)
+        return io.BytesIO(found) if isinstance(found, bytes) else found.open("rb")
+
+    def _content(self, path: str) -> bytes | Path:
+        """Returns the content of a file, or the file here that has it; raises NotFound."""
+        from gittrack import obtaining  # noqa: PLC0415 - only for files
+        from gittrack.codec.tree import why_refused  # noqa: PLC0415 - as above
+
+        self._commit()
+        name = path.strip("/")
+        place = Repo(self._git)
+        with obtaining.reading(place, self._run) as detail:
+            if name.startswith("artifacts/") and name in detail.files:
+                files = [file for file in obtaining.files_of(detail) if f"artifacts/{file.path}" == name]
+                if files[0].pointer:
+                    return obtaining.bring(place, detail, files)[0]
+            found = detail.blob(name, limit=MAX_FILE) if why_refused(name) is None else None
+        if found is None:
             hint = "files: " + ", ".join(self.files[:12])
             raise NotFound(f"run '{self.name}' has no file '{path}'", hint=hint)
-        return found[2]
-
-    def open(self, path: str) -> io.BytesIO:
-        """Returns a file of the run as a binary file object; raises NotFound."""
-        return io.BytesIO(self.read(path))
+        return found
 
     def history(self, *metrics: str, points: int | None = None, x: Axis = "step") -> Curves:
         """Returns the points of metrics, all of them: a row per (step, time), a column per metric.

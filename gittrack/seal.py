@@ -19,7 +19,7 @@ from gittrack.codec import history as history_codec
 from gittrack.codec.pointer import Pointer, encode_pointer
 from gittrack.codec.points import Points, joined
 from gittrack.codec.tree import Entry, Object
-from gittrack.draft import Draft, Last, draft, has_room, merge_params, summarise, worst
+from gittrack.draft import Draft, Last, draft, folders_above, has_room, merge_params, summarise, worst
 from gittrack.errors import DataRefused, GittrackError
 from gittrack.git import Git, RefMoved
 from gittrack.journal import run_folders
@@ -123,6 +123,12 @@ def _write(
     if len(params) < len(made.params):  # no reader would take the rest
         facts["dropped"] = (facts.get("dropped") or 0) + len(made.params) - len(params)
         made.params = dict(params)
+    taken = manifest.fitting_artifacts(made.artifacts.values())
+    for path in [path for path in made.artifacts if path not in taken]:  # a file that nothing is known of is none
+        del made.artifacts[path]
+        made.sources.pop(path, None)
+        files.pop(f"artifacts/{path}", None)
+        facts["dropped"] = (facts.get("dropped") or 0) + 1
     metrics = summarise(made.history, made.goals, made.summaries, made.lasts)
     edits, edit_files = _live_edits(live.folder, edits)
     base = manifest.base_state(facts)
@@ -197,6 +203,7 @@ def _facts(header: Mapping[str, Any], made: Draft, live: journal.Live) -> dict[s
         "ended": store.timestamp(ended),
         "duration": max(0.0, round(ended - header["created"], 3)),
         "code": {key: value for key, value in header.get("code", {}).items() if value not in (None, [])},
+        "inputs": list(made.inputs.values())[: manifest.MAX_INPUTS],
         "seeds": values.seeds_in(made.params) | _hash_seed(live.folder),
         "processes": [
             {key: process[key] for key in ("host", "pid", "rank") if process.get(key) is not None}
@@ -244,7 +251,8 @@ def _continue(made: Draft, facts: dict[str, Any], before: store.Detail) -> None:
             made.summaries.setdefault(name, metric.summary)
         made.lasts.setdefault(name, Last(0.0, metric.last, metric.step))
     kept = {item.path: item for item in before.artifacts()}
-    for path in [path for path in made.artifacts if not has_room(path, kept)]:
+    folders = {above for path in kept for above in folders_above(path)}
+    for path in [path for path in made.artifacts if not has_room(path, kept, folders)]:
         del made.artifacts[path]
         made.sources.pop(path, None)
         facts["dropped"] = (facts.get("dropped") or 0) + 1
@@ -258,6 +266,8 @@ def _continue(made: Draft, facts: dict[str, Any], before: store.Detail) -> None:
         facts["resumed"] = [*old.get("resumed", []), facts["created"]]
     for key in ("created", "parent", "project", "entity", "job_type", "group"):
         facts[key] = old.get(key) or facts.get(key)
+    used = manifest.read_inputs(old)
+    facts["inputs"] = [*used, *(one for one in facts["inputs"] if one not in used)][: manifest.MAX_INPUTS]
     facts["name"] = made.state.get("name") or old.get("name")
     facts["tags"] = sorted({*old.get("tags", []), *(facts.get("tags") or [])})
     facts["notes"] = [*old.get("notes", []), *(facts.get("notes") or [])]

@@ -64,6 +64,15 @@ def test_a_run_is_pushed_when_it_has_ended_from_wherever_it_was_recorded(auto: G
     assert all(run["pushed"] for run in listed(auto))
 
 
+def test_the_payloads_of_a_run_go_before_it(auto: GitRepo, bare_remote: GitRepo) -> None:
+    record(auto, {"files": {"model.txt": "m" * 100_000}})
+
+    until(lambda: len(bare_remote.refs(RUNS)) == 1)
+
+    (payload,) = (path for path in (bare_remote.path / "lfs/objects").glob("??/??/*") if path.is_file())
+    assert payload.read_text("ascii") == "m" * 100_000
+
+
 def test_without_being_asked_for_nothing_is_pushed(repo: GitRepo, bare_remote: GitRepo) -> None:
     record(repo, {})
 

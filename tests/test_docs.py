@@ -16,6 +16,7 @@ from gittrack.cli import GROUPS, cli
 from gittrack.curves import Curves
 from gittrack.errors import Misread
 from gittrack.model import Metric, Run
+from gittrack.obtained import RecordedArtifact
 from gittrack.query import fields, language
 from gittrack.reading import Runs
 from gittrack.recorded import RecordedRun
@@ -49,12 +50,26 @@ def test_the_configuration_page_lists_every_setting_with_its_default_and_meaning
 
 
 def test_the_start_of_the_readme_records_a_run(repo: GitRepo) -> None:
-    (start,) = _blocks("README.md", "python")
+    start, _ = _blocks("README.md", "python")
     repo.python(start)
     (run,) = json.loads(repo.track("ls", "--json").stdout)
     assert run["status"] == "finished"
     assert run["points"] == 1000
     assert run["params"] == {"lr": 0.0003}
+
+
+def test_the_files_of_the_readme_are_kept_and_used(repo: GitRepo) -> None:
+    pytest.importorskip("numpy")
+    _, files = _blocks("README.md", "python")
+    (repo.path / "train.csv").write_text("a,b\n1,2\n", "utf-8")
+    make(repo, name="calm-heron-42", files=["train.csv"])
+    (repo.path / "checkpoints").mkdir()
+    (repo.path / "checkpoints" / "best.pt").write_bytes(b"weights")
+    done = repo.python("import gittrack as gt\nimport numpy\nimage = numpy.zeros((4, 4))\n" + files)
+    assert "warning" not in done.stderr
+    assert gittrack.get("@", path=repo.path).facts["inputs"][0]["path"] == "train.csv"
+    kept = [item.path for item in gittrack.get("@", path=repo.path).artifacts]
+    assert kept == ["checkpoints/best.pt", "media/samples/100.png"]
 
 
 def test_the_first_commands_of_the_readme_are_make_demo_and_make_test() -> None:
@@ -87,10 +102,36 @@ def test_the_page_about_analysis_in_python_runs_from_top_to_bottom(repo: GitRepo
     assert (repo.path / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_page_on_images_and_tables_runs_from_top_to_bottom(repo: GitRepo) -> None:
+    for library in ("numpy", "matplotlib"):
+        pytest.importorskip(library)
+    page = "docs/how-to/log-images-and-tables.md"
+    first, figure, reading = _blocks(page, "python")
+    done = repo.python(first + figure)
+    assert "warning" not in done.stderr
+    (commands,) = _blocks(page, "sh")
+    out = _shell(repo, commands)
+    assert "media/play/2.png" in out
+    assert "once upon a time" in out
+    assert sorted(path.name for path in (repo.path / "pictures").rglob("*.png")) == ["0.png", "1.png", "2.png"]
+    assert "label,score\ncat,0.9\ndog,0.1\n" in repo.python("import gittrack as gt\n" + reading).stdout
+
+
+def test_the_page_on_models_runs_from_top_to_bottom(repo: GitRepo) -> None:
+    page = "docs/how-to/use-a-model-again.md"
+    train, use, look = _blocks(page, "python")
+    repo.python(train + use)
+    out = _shell(repo, *_blocks(page, "sh"))
+    assert ":model.pt" in out.partition("Inputs")[2]
+    assert "('candidate',)" in repo.python("import gittrack as gt\n" + look).stdout
+    assert (repo.path / "models" / "model.pt").stat().st_size == 700_000
+
+
 def test_the_python_page_names_all_that_a_run_that_is_read_has() -> None:
     text = (ROOT / "docs/reference/python.md").read_text("utf-8").partition("## Reading")[2]
     columns = reading.frame([Run(RunId("r0123456789ab"), "a", "finished", "")]).columns
-    members = [name for kind in (RecordedRun, Runs, Curves) for name in vars(kind) if not name.startswith("_")]
+    kinds = (RecordedRun, RecordedArtifact, Runs, Curves)
+    members = [name for kind in kinds for name in vars(kind) if not name.startswith("_")]
     missing = [name for name in [*columns, *members] if not re.search(rf"`{re.escape(name)}[`(\[]", text)]
     assert missing == []
 

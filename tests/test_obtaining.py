@@ -2,74 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import stat
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gittrack import obtaining, store
-from gittrack.codec import manifest
-from gittrack.codec.pointer import Pointer, encode_pointer
-from gittrack.codec.tree import Entry, Object
 from gittrack.errors import DataRefused, GittrackError, NotFound
-from gittrack.model import Artifact, Run
+from gittrack.model import Artifact
 from gittrack.obtaining import File
 from gittrack.refname import Oid
 from gittrack.repo import Repo, open_repo
-from gittrack.transports.protocol import key
 from tests.gitcmd import GitRepo
-from tests.recording import make
+from tests.pointing import pointing, put
 
 LARGE = b"weights " * 20_000
 
 
-def pointing(repo: GitRepo, files: Mapping[str, bytes], *, blobs: Mapping[str, bytes] | None = None) -> Run:
-    """Returns a run whose files are pointers to contents that are nowhere yet, beside some that are blobs."""
-    place, run = opened(repo), make(repo)
-    items, trees = [], dict[str, Object | Entry]()
-    with place.git.objects() as objects:
-        detail = store.read_detail(objects, run.id, str(run.oid), oid_bytes=place.git.place.oid_bytes)
-    for path, content in files.items():
-        pointer = pointer_to(content)
-        items.append(Artifact(path, pointer.size, pointer.sha256, kind="pointer"))
-        trees[f"artifacts/{path}"] = store.blob(place.git, encode_pointer(pointer))
-    for path, content in (blobs or {}).items():
-        items.append(Artifact(path, len(content), hashlib.sha256(content).hexdigest()))
-        trees[f"artifacts/{path}"] = store.blob(place.git, content)
-    trees["artifacts.yaml"] = store.blob(place.git, manifest.encode_artifacts(items))
-    tip = Oid(str(run.oid))
-    made = replace(run, artifact_count=len(items), artifact_size=sum(item.size for item in items))
-    oid = store.commit(
-        place.git,
-        made,
-        {**detail.files, **trees},
-        parents=[tip],
-        parent_time=detail.commit.time,
-        old=tip,
-        author=run.author,
-        time=detail.commit.time,
-    )
-    return replace(made, oid=oid)
-
-
 def opened(repo: GitRepo) -> Repo:
     return open_repo(repo.path)
-
-
-def pointer_to(content: bytes) -> Pointer:
-    return Pointer(hashlib.sha256(content).hexdigest(), len(content))
-
-
-def put(folder: Path, content: bytes) -> Path:
-    """Puts a payload where a store that is a folder, or git-lfs, has it."""
-    path = folder / key(pointer_to(content).sha256)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
 
 
 @pytest.fixture
@@ -184,36 +136,3 @@ def test_what_means_no_file_is_an_error_that_lists_some(asked: str) -> None:
         obtaining.chosen(files, ["best.pt", asked], run="calm-heron-42")
     assert str(caught.value) == f"run 'calm-heron-42' has no artifact '{asked}'"
     assert "best.pt" in (caught.value.hint or "")
-
-
-def test_copies_are_the_users_own_and_replace_what_was_there(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    source.write_bytes(LARGE)
-    source.chmod(0o444)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "a.pt").write_bytes(b"old")
-    made = obtaining.copy_out([("a.pt", source), ("deep/b c.pt", source)], tmp_path / "out")
-    assert [path.relative_to(tmp_path / "out").as_posix() for path in made] == ["a.pt", "deep/b c.pt"]
-    for path in made:
-        assert path.read_bytes() == LARGE
-        assert path.stat().st_mode & stat.S_IWUSR
-        assert path.stat().st_ino != source.stat().st_ino
-    assert sorted(os.listdir(tmp_path / "out")) == ["a.pt", "deep"]
-
-
-def test_nothing_is_written_outside_the_folder(tmp_path: Path) -> None:
-    (tmp_path / "source").write_bytes(b"x")
-    (tmp_path / "elsewhere").mkdir()
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "link").symlink_to(tmp_path / "elsewhere")
-    (out / "file").symlink_to(tmp_path / "elsewhere" / "target")
-    (out / "folder").mkdir()
-    for path in ("link/a.txt", "folder", "../a.txt", "/a.txt", "a/../../b", ".git/config", "file/a"):
-        with pytest.raises(DataRefused):
-            obtaining.copy_out([(path, tmp_path / "source")], out)
-    obtaining.copy_out([("file", tmp_path / "source")], out)  # the link itself is replaced
-    assert (out / "file").read_bytes() == b"x"
-    assert not (out / "file").is_symlink()
-    assert os.listdir(tmp_path / "elsewhere") == []
-    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "out", "source"]

@@ -67,6 +67,7 @@ def describe(place: Any, run: Run) -> dict[str, Any]:
         facts["params_nested"] = detail.params()
         facts["metrics"] = {name: forms.metric_object(metric) for name, metric in detail.metrics().items()}
         facts["artifacts"] = {item.path: manifest.artifact_facts(item) for item in detail.artifacts()}
+        facts["inputs"] = manifest.read_inputs(detail.facts)
         facts["events"] = [_event(event) for event in detail.events()[-200:]]
         facts["notes"] = list(detail.notes)
         facts["edits"] = [{"author": e.author, "time": e.time, **e.changes} for e in detail.edits]
@@ -77,6 +78,11 @@ def describe(place: Any, run: Run) -> dict[str, Any]:
 
             facts["environment"] = yaml12.decode(environment, name="env/environment.yaml")
     return facts
+
+
+def _bytes(item: Mapping[str, Any]) -> int:
+    size = item.get("size")
+    return size if isinstance(size, int) else 0
 
 
 def _event(event: Event) -> dict[str, Any]:
@@ -158,6 +164,10 @@ def _text(
             for path, item in facts["artifacts"].items()
         ]
         yield from output.pairs(screen, rows, indent="  ")
+    if facts.get("inputs"):
+        yield from _section(screen, "Inputs")
+        rows = [(f"{one.get('run')}:{one.get('path')}", output.size(_bytes(one))) for one in facts["inputs"]]
+        yield from output.pairs(screen, ((printable(name), size) for name, size in rows), indent="  ")
     events = facts.get("events") or []
     if events:
         yield from _section(screen, "Events")

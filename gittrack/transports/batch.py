@@ -113,7 +113,7 @@ def _offer(said: dict[str, Any] | None, pointer: Pointer, secure: bool, now: flo
         return Offer(refusal=Refusal(status, " ".join(message.split())[:300] if isinstance(message, str) else ""))
     size = said.get("size", pointer.size)
     if size != pointer.size:
-        return Offer(refusal=Refusal(0, f"it says that its size is {str(size)[:20]}, and not {pointer.size}"))
+        return Offer(refusal=Refusal(409, f"its size is {str(size)[:20]} there, and not {pointer.size}"))
     actions = said.get("actions")
     if actions is not None and not isinstance(actions, dict):
         return Offer(refusal=Refusal(0, "its actions cannot be read"))

@@ -6,7 +6,9 @@ announced for ever ends, sending may take as long as the remote may be silent, a
 from __future__ import annotations
 
 import http.client
+import math
 import ssl
+import time
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -69,10 +71,43 @@ def _trust(way: Way, url: str) -> ssl.SSLContext:
     return found
 
 
-class _Response(http.client.HTTPResponse):
-    """An answer before which not endlessly many others come."""
+class _Lines:
+    """The head of an answer, line by line, until a moment: one that comes drop by drop would go on for weeks."""
 
+    def __init__(self, file: Any, ends: float) -> None:
+        self._file, self._ends = file, ends
+
+    def readline(self, most: int) -> bytes:
+        line = b""
+        while len(line) < most and not line.endswith(b"\n"):
+            if time.monotonic() > self._ends:
+                raise http.client.HTTPException("its answer comes drop by drop")
+            there = self._file.peek(1)
+            if not there:
+                break
+            end = there.find(b"\n") + 1 or len(there)
+            line += self._file.read(min(end, most - len(line)))
+        return line
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer whose head has an end, and before which not endlessly many others come."""
+
+    patience = math.inf  # seconds
     _interim = 0
+
+    def begin(self) -> None:
+        file: Any = self.fp
+        lines: Any = _Lines(file, time.monotonic() + self.patience)
+        self.fp = lines
+        try:
+            super().begin()
+        finally:
+            if self.fp is lines:  # it was not closed meanwhile
+                self.fp = file
 
     def _read_status(self) -> tuple[str, int, str]:
         self._interim += 1
@@ -120,15 +155,18 @@ class _Sending:
 def _pools(silence: float) -> dict[str, Any]:
     """Returns the kinds of connections: once they are made, sending may take as long as the remote may be silent."""
 
+    class Response(_Response):
+        patience = 4 * silence or math.inf
+
     class Plain(_Sending, urllib3.connection.HTTPConnection):
-        response_class = _Response
+        response_class = Response
 
         def connect(self) -> None:
             super().connect()
             self.sock.settimeout(silence or None)
 
     class Safe(_Sending, urllib3.connection.HTTPSConnection):
-        response_class = _Response
+        response_class = Response
 
         def connect(self) -> None:
             super().connect()

@@ -6,6 +6,7 @@ was wrong is forgotten by them, as after a `git push`. It is never printed, and 
 from __future__ import annotations
 
 import base64
+import os
 import threading
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -32,6 +33,8 @@ class Login:
         self._url = account or url
         self._lock = threading.Lock()
         self._number = 0
+        self._asked = 0  # how often git was
+        self._read_netrc = False
         self._headers: dict[str, str] = {}
         self._known: list[str] = []  # what git said, to be given back to it
         self._told = False  # whether git knows that it was right
@@ -71,9 +74,17 @@ class Login:
             self._told = True
 
     def _next(self, wanted: Sequence[str]) -> bool:
-        """Asks git for a pass, twice at most: what a helper had may be out of date, and the next one be new."""
+        """Asks git for a pass, twice at most: what a helper had may be out of date, and the next one be new.
+
+        Before that what `~/.netrc` says is tried, as git does (curl reads it)."""
         parts = urlsplit(self._url)
-        if not self._git.has_executable or self._number >= 2:
+        if not self._read_netrc:
+            self._read_netrc = True
+            found = _of_netrc(parts.hostname or "", parts.username, self._settings.environ.get("HOME", ""))
+            if found:
+                self._headers, self._number = found, self._number + 1
+                return True
+        if not self._git.has_executable or self._asked >= 2:
             self._over = True
             return False
         host = parts.netloc.rpartition("@")[2]
@@ -84,6 +95,7 @@ class Login:
         answer = [] if any("\n" in line or "\0" in line for line in asked) else self._git_credential("fill", asked)
         said = dict(line.partition("=")[::2] for line in answer)
         self._number += 1
+        self._asked += 1
         self._known, self._told = answer, False
         if said.get("authtype") and said.get("credential"):
             self._headers = {"Authorization": f"{said['authtype']} {said['credential']}"}
@@ -98,6 +110,22 @@ class Login:
         said = "".join(f"{line}\n" for line in (*lines, "")).encode()
         done = self._git.run("credential", action, input=said, env=env, settings=settings)
         return done.stdout.decode("utf-8", "replace").splitlines() if done.returncode == 0 else []
+
+
+def _of_netrc(host: str, user: str | None, home: str) -> dict[str, str]:
+    """Returns what `~/.netrc` knows of a host, or nothing."""
+    file = os.path.join(home, ".netrc")
+    if not home or not os.path.isfile(file):
+        return {}
+    import netrc  # noqa: PLC0415 - few have such a file
+
+    try:
+        found = netrc.netrc(file).authenticators(host)
+    except (netrc.NetrcParseError, OSError, UnicodeDecodeError):
+        return {}
+    if found is None or (user and unquote(user) != found[0]):
+        return {}
+    return _basic(found[0] or "", found[2] or "")
 
 
 def _basic(user: str, password: str) -> dict[str, str]:

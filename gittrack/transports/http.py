@@ -71,7 +71,7 @@ class Answer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
-        if kind is None and self._is_at_end():
+        if kind is None and self._response.closed:  # read to its end
             self._response.release_conn()
         else:
             self._response.close()
@@ -139,9 +139,6 @@ class Answer:
         with contextlib.suppress(TransportError):
             self.read(_MOST_ERROR)
 
-    def _is_at_end(self) -> bool:
-        return bool(getattr(self._response, "length_remaining", None) == 0 or self._response.closed)
-
     def _too_much(self, most: int) -> TransportError:
         return TransportError(f"'{place(self.url)}' answers too much", cause=f"more than {most >> 10} KiB")
 
@@ -156,7 +153,7 @@ class Http:
             connect=min(_CONNECT, self._silence) if self._silence else None, read=self._silence or None
         )
         self._at_once = at_once
-        self._managers: dict[tuple[str, str, int], urllib3.PoolManager] = {}
+        self._managers: list[urllib3.PoolManager] = []
         self._pools: dict[tuple[str, str, int], Connections] = {}
         self._ways: dict[tuple[str, str, int], Way] = {}
         self._lock = threading.Lock()
@@ -211,7 +208,7 @@ class Http:
     def close(self) -> None:
         """Ends all connections."""
         with self._lock:
-            for manager in self._managers.values():
+            for manager in self._managers:
                 manager.clear()
             self._managers.clear()
             self._pools.clear()
@@ -225,14 +222,16 @@ class Http:
 
     def _connections(self, url: str) -> tuple[Connections, str]:
         """Returns what a request goes through, and what of its address is said there."""
-        way, key = self._way(url), origin(url)
-        with self._lock:
-            if key not in self._managers:
-                made = self._managers[key] = make(way, url, at_once=self._at_once, silence=self._silence)
+        key = origin(url)
+        found = self._pools.get(key)
+        if found is None:
+            way = self._way(url)
+            with self._lock:
+                made = make(way, url, at_once=self._at_once, silence=self._silence)
+                self._managers.append(made)
                 # To look for the connections to an origin takes longer than to send a small request there.
-                self._pools[key] = made if way.proxy else made.connection_from_url(place(url))
-            found = self._pools[key]
-        if way.proxy:
+                found = self._pools[key] = made if way.proxy else made.connection_from_url(place(url))
+        if isinstance(found, urllib3.PoolManager):
             return found, url
         parts = urlsplit(url)
         return found, f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"

@@ -299,7 +299,7 @@ def _got(pointer: Pointer, start: int) -> _Deed:
 def _is_there(offer: Offer, *, sending: bool) -> bool:
     """Tells whether an offer means that the server has a payload, or has something else to say of it when it is got."""
     if offer.refusal is not None:
-        return not sending and offer.refusal.status not in (0, 404, 410, 422)
+        return not sending and offer.refusal.status not in (404, 409, 410, 422)
     return offer.upload is None and offer.verify is None if sending else offer.download is not None
 
 

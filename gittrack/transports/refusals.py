@@ -29,6 +29,7 @@ _MEANINGS: Mapping[int, _Meaning] = {
     401: _Meaning("it does not believe the user name and password", "`git credential` keeps them"),
     403: _Meaning("it does not allow it", "is Git LFS on for this repository, and may you write there?"),
     404: _Meaning("it is not there"),
+    409: _Meaning("it is something else there"),
     410: _Meaning("it is not there any more"),
     413: _Meaning("it is too large for it", _BIGGER),
     422: _Meaning("it refuses it"),

@@ -125,6 +125,15 @@ def test_a_payload_that_may_not_be_read_says_so(lfs: Lfs, server: LfsServer, rep
     assert not_got(lfs, one).cause == "it does not allow it: ask the boss"
 
 
+def test_why_a_payload_did_not_come_is_told(lfs: Lfs, server: LfsServer, repo: GitRepo, colleague: GitRepo) -> None:
+    one, other = source(repo, b"one"), source(repo, b"other")
+    server.refused[one.pointer.sha256] = (403, "ask the boss")
+    done = carrying.bring(payloads(colleague), [lfs], [one.pointer, other.pointer])
+    told = {pointer: error.cause for pointer, error in done.failed}
+    assert told[other.pointer] == f"asked: '{server.url}'"
+    assert str(told[one.pointer]).endswith("it does not allow it: ask the boss")
+
+
 def test_what_an_answer_leaves_out_is_not_taken_to_be_there(lfs: Lfs, server: LfsServer, repo: GitRepo) -> None:
     one, other = source(repo, b"one"), source(repo, b"other")
     server.change = lambda said: said["objects"].pop()
@@ -140,7 +149,7 @@ def test_another_size_for_an_object_is_no_offer(lfs: Lfs, server: LfsServer, rep
     server.change = lambda said: said["objects"][0].update(size=4)
     assert lfs.exists([one.pointer], sending=True) == set()
     assert lfs.exists([one.pointer], sending=False) == set()
-    assert "its size is 4, and not 3" in str(refused(lfs, one).cause)
+    assert "its size is 4 there, and not 3" in str(refused(lfs, one).cause)
 
 
 @pytest.mark.parametrize(

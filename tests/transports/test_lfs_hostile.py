@@ -126,6 +126,21 @@ def test_an_answer_that_comes_drop_by_drop_is_given_up(hasty: Lfs, server: LfsSe
     assert time.monotonic() - began < 6
 
 
+def test_headers_that_come_drop_by_drop_are_given_up(hasty: Lfs, server: LfsServer) -> None:
+    def slow(handler: Handler) -> bool:
+        handler.body()
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+        while True:
+            handler.wfile.write(b"y")
+            handler.wfile.flush()
+            time.sleep(0.2)
+
+    server.rules.append(slow)
+    began = time.monotonic()
+    assert failure(hasty).cause == "its answer comes drop by drop"
+    assert time.monotonic() - began < 6
+
+
 def test_a_server_that_says_nothing_is_given_up(hasty: Lfs, server: LfsServer, repo: GitRepo) -> None:
     over = threading.Event()
     server.rules.append(times(1, stall(over)))

@@ -125,6 +125,21 @@ def test_a_helper_that_tells_by_path_hears_the_path_of_the_remote(
     assert of_origin(repo).exists(WANTED, sending=True) == set()
 
 
+def test_a_password_comes_from_netrc_as_it_does_for_git(repo: GitRepo, server: LfsServer, sealed_home: Path) -> None:
+    (sealed_home / ".netrc").write_text(f"machine 127.0.0.1 login ada password {PASSWORD}\n", encoding="utf-8")
+    assert opened(repo, server.url).exists(WANTED, sending=True) == set()
+    with pytest.raises(TransportError, match="answers 401"):  # somebody else is meant
+        opened(repo, server.url.replace("://", "://bob@")).exists(WANTED, sending=True)
+
+
+def test_a_netrc_that_is_out_of_date_keeps_no_helper_from_being_asked(
+    repo: GitRepo, server: LfsServer, helper: Path, sealed_home: Path
+) -> None:
+    (sealed_home / ".netrc").write_text("machine 127.0.0.1 login ada password old\n", encoding="utf-8")
+    helper.write_text(f"http://ada:{PASSWORD}@127.0.0.1:{server.port}\n", encoding="utf-8")
+    assert opened(repo, server.url).exists(WANTED, sending=True) == set()
+
+
 def test_the_header_that_ci_sets_lets_us_in(repo: GitRepo, server: LfsServer) -> None:
     token = base64.b64encode(f"ada:{PASSWORD}".encode()).decode()
     key = f"http.{server.address}/.extraheader"

@@ -15,6 +15,7 @@ from measures import (
     guest,
     imports,
     kill,
+    lfs,
     log,
     loop,
     ls,
@@ -46,6 +47,7 @@ ALL: dict[str, Callable[[Bench], Table]] = {
     "share": share.measure,
     "artifacts": artifacts.measure,
     "buckets": buckets.measure,
+    "lfs": lfs.measure,
     "guest": guest.measure,
     "kill": kill.measure,
 }
