@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gittrack import commits, packs, store, values
+from gittrack import commits, packs, store, sweeping, values
 from gittrack.codec import manifest, tree
 from gittrack.codec.tree import Entry, Object
 from gittrack.errors import DataRefused, GittrackError
@@ -104,6 +105,7 @@ def adopt(git: Git, source: Git, chosen: Sequence[Waiting]) -> Iterator[tuple[Wa
     with contextlib.suppress(GittrackError, OSError):  # the runs are home; what is left there is only room
         packs.merge(git)
         packs.drop(source, done)
+        sweeping.sweep(source, Payloads(source.place.common_dir), now=time.time())  # those of earlier adoptions
 
 
 def _bring_payloads(git: Git, source: Git, part: Sequence[Waiting]) -> None:
