@@ -21,6 +21,7 @@ from gittrack.shared import make_folder, share
 MAX_INLINE = 10 * 1024 * 1024  # bytes; what git itself is made to hold
 _CHUNK = 1 << 20
 _SCANNED = 1 << 20
+_numbers: dict[Path, int] = {}  # of the next file in a folder, for to count thousands of them each time takes long
 
 
 def find(source: Path, name: str | None) -> Iterator[tuple[Path, str]]:
@@ -137,11 +138,12 @@ def new_file(folder: Path) -> tuple[str, int]:
 
 
 def _new_file(folder: Path) -> tuple[str, int]:
-    number = len(os.listdir(folder)) + 1
+    number = _numbers.get(folder) or len(os.listdir(folder)) + 1
     while True:
         try:
-            return str(number), os.open(
-                folder / str(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
-            )
-        except FileExistsError:
+            made = os.open(folder / str(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:  # of another process
             number += 1
+            continue
+        _numbers[folder] = number + 1
+        return str(number), made

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,6 +55,7 @@ class Draft:
     goals: dict[str, Goal] = field(default_factory=dict)
     summaries: dict[str, float] = field(default_factory=dict)
     artifacts: dict[str, Artifact] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)  # that artifacts are in
     sources: dict[str, Path] = field(default_factory=dict)
     stored: dict[str, Pointer] = field(default_factory=dict)
     inputs: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
@@ -175,8 +176,9 @@ def _take_file(made: Draft, note: Mapping[str, Any], copies: Path) -> None:
         made.stored[note["file"]] = Pointer(note["sha256"], note["size"])
         return
     item = _artifact(note)
-    if has_room(item.path, made.artifacts):
+    if has_room(item.path, made.artifacts, made.folders):
         made.artifacts[item.path] = item
+        made.folders.update(folders_above(item.path))
         made.sources.pop(item.path, None)
         if "file" in note:
             made.sources[item.path] = copies / str(note["file"])
@@ -184,14 +186,15 @@ def _take_file(made: Draft, note: Mapping[str, Any], copies: Path) -> None:
         made.counts["dropped"] = made.counts.get("dropped", 0) + 1
 
 
-def has_room(path: str, files: Mapping[str, Any]) -> bool:
-    """Tells whether `path` can stand beside `files`: no file is a folder too."""
-    if path in files:
-        return True
-    above = path.split("/")
-    if any("/".join(above[:count]) in files for count in range(1, len(above))):
-        return False
-    return not any(other.startswith(path + "/") for other in files)
+def folders_above(path: str) -> list[str]:
+    """Returns the folders that a path is in, the outermost first."""
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def has_room(path: str, files: Collection[str], folders: Collection[str]) -> bool:
+    """Tells whether `path` can stand beside files, which are in these folders: no file is a folder too."""
+    return path in files or not (path in folders or any(above in files for above in folders_above(path)))
 
 
 def _artifact(note: Mapping[str, Any]) -> Artifact:

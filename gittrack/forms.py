@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from gittrack.grouping import Grouped
 
 _ATOM = re.compile(r"%(?:\(([^)]*)\)|([0-9a-fA-F]{2})|(%))")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def run_object(run: Run) -> dict[str, Any]:
@@ -148,17 +147,15 @@ def group_rows(grouped: Grouped) -> tuple[list[str], list[list[Any]]]:
 
 def dump_csv(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Returns CSV; a text that a spreadsheet would run as a formula gets a `'` in front."""
-    import csv  # noqa: PLC0415 - only for CSV
-    import io  # noqa: PLC0415 - as above
+    from gittrack import tabular  # noqa: PLC0415 - only for CSV
 
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([_csv_cell(head) for head in heads])
-    writer.writerows([_csv_cell(cell) for cell in row] for row in rows)
-    return file.getvalue().rstrip("\n")
+    lines = [tabular.line([_csv_cell(cell) for cell in row]) for row in (heads, *rows)]
+    return "".join(lines).rstrip("\n")
 
 
 def _csv_cell(value: Any) -> str:
+    from gittrack import tabular  # noqa: PLC0415 - only for CSV
+
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -166,8 +163,7 @@ def _csv_cell(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     text = dump_json(value, indent=None) if isinstance(value, list | tuple | dict) else str(value)
-    text = text.encode("utf-8", "replace").decode()
-    return "'" + text if text.startswith(_FORMULA) else text
+    return tabular.quoted(text)
 
 
 def dump_markdown(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -137,14 +137,17 @@ def _samples(array: Any) -> tuple[Any, str | None]:
         return cut.astype("uint8"), None if (cut == array).all() else "integers beyond 0..255 were cut"
     if kind != "f":
         raise TypeError(f"an array of {array.dtype} is no image")
-    array = array.astype("float64" if array.dtype.itemsize > 4 else "float32")
-    missing = array != array
-    if missing.any():
-        array[missing] = 0
-    cut = array.clip(0, 1)
-    beyond = "floats beyond 0..1 were cut" if (cut != array).any() else None
-    warning = "NaN is black" if missing.any() and beyond is None else beyond
-    return (cut * 255 + 0.5).astype("uint8"), warning
+    array = array.astype("float32", order="C")  # a copy, and enough for 8 bits
+    low, high = float(array.min()), float(array.max())
+    warning = None
+    if low != low:  # NaN
+        array[array != array] = 0
+        low, high, warning = float(array.min()), float(array.max()), "NaN is black"
+    if low < 0 or high > 1:
+        array, warning = array.clip(0, 1), "floats beyond 0..1 were cut"
+    array *= 255
+    array += 0.5
+    return array.astype("uint8"), warning
 
 
 # Figures -------------------------------------------------------------------------------------------------------------

@@ -19,9 +19,9 @@ from gittrack.meter import Meter
 from gittrack.objects import Objects
 from gittrack.payloads import Found, Payloads, digest_of
 from gittrack.refname import RUNS, Oid, RunId, archive_of, run_of
+from gittrack.sweeping import kept_by
 from gittrack.transports.protocol import Transport, TransportError
 
-_BATCH = 100
 _MOST_THREADS = 8
 
 Progress = Callable[[str], None]
@@ -60,7 +60,7 @@ def mend(git: Git, payloads: Payloads, transports: Sequence[Transport], *, progr
     again = [pointer for pointer in users if pointer.sha256 in wrong]
     done = bring(payloads, transports, again, progress=progress)
     away = [pointer for pointer in users if pointer.sha256 not in wrong and not payloads.find(pointer)]
-    there, silent = _there(transports, away)
+    there, silent = kept_by(transports, away)
     nowhere = tuple(pointer for pointer in away if pointer not in there)
     return State(
         checked=len(found),
@@ -123,17 +123,3 @@ def _tips(git: Git, objects: Objects) -> Collection[tuple[RunId, Oid]]:
                 continue
             found.update(pair for _, runs in listed for pair in runs.items())
     return found
-
-
-def _there(transports: Sequence[Transport], wanted: Sequence[Pointer]) -> tuple[set[Pointer], list[TransportError]]:
-    """Returns those of some payloads that stores have, and why others did not answer."""
-    found: set[Pointer] = set()
-    silent: list[TransportError] = []
-    for transport in transports:
-        left = [pointer for pointer in wanted if pointer not in found]
-        try:
-            for first in range(0, len(left), _BATCH):
-                found |= transport.exists(left[first : first + _BATCH], sending=False)
-        except TransportError as exc:
-            silent.append(exc)
-    return found, silent

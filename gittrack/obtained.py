@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +14,6 @@ from gittrack.delivery import Damaged, Delivery, Parcel
 from gittrack.errors import UsageError
 from gittrack.finding import Found
 from gittrack.obtaining import File
-from gittrack.payloads import digest_of
 from gittrack.refname import RunId
 from gittrack.repo import Repo
 from gittrack.store import Detail
@@ -143,23 +144,28 @@ class RecordedArtifact:
             above = self.within.rfind("/") + 1
         delivery = Delivery(force=True)
         with obtaining.reading(self._place, self._found.run) as detail:
-            obtaining.bring(self._place, detail, self._found.files)  # together
+            large = [file for file in self._found.files if file.pointer]
+            obtaining.bring(self._place, detail, large)  # together
             for file in self._found.files:
                 self._deliver(delivery, detail, file, into, file.path[above:])
         return into if self.is_folder else into / self.within[above:]
 
     def _deliver(self, delivery: Delivery, detail: Detail, file: File, into: Path, path: str) -> None:
         """Writes a file to its place; one that is damaged here is brought once more."""
+        if file.pointer is None:
+            content = obtaining.read_blob(detail, file)
+            delivery.deliver(Parcel(into, path, content, hashlib.sha256(content).hexdigest(), len(content)))
+            return
         for is_last in (False, True):
             (source,) = obtaining.bring(self._place, detail, [file])
-            known = file.pointer or digest_of(source)
             try:
-                delivery.deliver(Parcel(into, path, source, known.sha256, known.size))
+                delivery.deliver(Parcel(into, path, source, *file.pointer))
                 return
             except Damaged:
-                if is_last or file.pointer is None:
+                if is_last:
                     raise
-                obtaining.payloads_of(self._place).quarantine(file.pointer.sha256)
+                with contextlib.suppress(FileNotFoundError):
+                    obtaining.payloads_of(self._place).quarantine(file.pointer.sha256)
 
     def get_path(self, path: str) -> RecordedArtifact:
         """Returns a file or folder below this one; raises NotFound."""

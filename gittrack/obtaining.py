@@ -153,8 +153,9 @@ def bring(place: Repo, detail: Detail, files: Sequence[File], *, progress: Progr
 
 def payloads_of(place: Repo) -> Payloads:
     """Returns the payloads of a clone, those of git-lfs beside them."""
-    common = place.git.place.common_dir
-    return Payloads(common, beside=(common / "lfs" / "objects",))
+    from gittrack import stores  # noqa: PLC0415 - not needed to say which files there are
+
+    return Payloads(place.git.place.common_dir, beside=stores.of_git_lfs(place.git, place.settings))
 
 
 def _bring_missing(
@@ -232,6 +233,8 @@ def _blob(place: Repo, detail: Detail, file: File) -> Path:
     path = folder / name
     try:
         if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
+            with contextlib.suppress(OSError):
+                os.utime(path)
             return path
         for above in (place.state_dir, folder):
             make_folder(above)
@@ -247,6 +250,15 @@ def _blob(place: Repo, detail: Detail, file: File) -> Path:
     except OSError as exc:
         raise DataRefused(f"artifact '{file.path}' cannot be kept", cause=exc.strerror or str(exc)) from exc
     return path
+
+
+def forget_copies(place: Repo, *, before: float) -> None:
+    """Deletes the copies of small files that nobody asked for since a time, in Unix seconds."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(place.state_dir / "copies") as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if entry.stat(follow_symlinks=False).st_mtime < before:
+                    os.unlink(entry.path)
 
 
 def read_blob(detail: Detail, file: File) -> bytes:

@@ -30,7 +30,7 @@ class Pixels(NamedTuple):
 
 def encode(picture: Pixels) -> bytes:
     """Returns a PNG file."""
-    return b"".join((SIGNATURE, _head(picture), _chunk(b"IDAT", _packed(picture, level=6)), _chunk(b"IEND", b"")))
+    return b"".join((SIGNATURE, _head(picture), _chunk(b"IDAT", _packed(picture, level=4)), _chunk(b"IEND", b"")))
 
 
 def encode_moving(pictures: Sequence[Pixels], *, fps: float) -> bytes:

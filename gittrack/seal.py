@@ -19,7 +19,7 @@ from gittrack.codec import history as history_codec
 from gittrack.codec.pointer import Pointer, encode_pointer
 from gittrack.codec.points import Points, joined
 from gittrack.codec.tree import Entry, Object
-from gittrack.draft import Draft, Last, draft, has_room, merge_params, summarise, worst
+from gittrack.draft import Draft, Last, draft, folders_above, has_room, merge_params, summarise, worst
 from gittrack.errors import DataRefused, GittrackError
 from gittrack.git import Git, RefMoved
 from gittrack.journal import run_folders
@@ -123,6 +123,12 @@ def _write(
     if len(params) < len(made.params):  # no reader would take the rest
         facts["dropped"] = (facts.get("dropped") or 0) + len(made.params) - len(params)
         made.params = dict(params)
+    taken = manifest.fitting_artifacts(made.artifacts.values())
+    for path in [path for path in made.artifacts if path not in taken]:  # a file that nothing is known of is none
+        del made.artifacts[path]
+        made.sources.pop(path, None)
+        files.pop(f"artifacts/{path}", None)
+        facts["dropped"] = (facts.get("dropped") or 0) + 1
     metrics = summarise(made.history, made.goals, made.summaries, made.lasts)
     edits, edit_files = _live_edits(live.folder, edits)
     base = manifest.base_state(facts)
@@ -245,7 +251,8 @@ def _continue(made: Draft, facts: dict[str, Any], before: store.Detail) -> None:
             made.summaries.setdefault(name, metric.summary)
         made.lasts.setdefault(name, Last(0.0, metric.last, metric.step))
     kept = {item.path: item for item in before.artifacts()}
-    for path in [path for path in made.artifacts if not has_room(path, kept)]:
+    folders = {above for path in kept for above in folders_above(path)}
+    for path in [path for path in made.artifacts if not has_room(path, kept, folders)]:
         del made.artifacts[path]
         made.sources.pop(path, None)
         facts["dropped"] = (facts.get("dropped") or 0) + 1

@@ -130,7 +130,7 @@ class Detail:
 
     def artifacts(self) -> list[Artifact]:
         """Returns what the run says of its files."""
-        raw = self.blob("artifacts.yaml", limit=MAX_YAML)
+        raw = self.blob("artifacts.yaml", limit=manifest.MANY.bytes)
         return manifest.decode_artifacts(raw) if raw is not None else []
 
     def pointers(self) -> dict[str, Pointer]:

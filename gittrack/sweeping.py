@@ -18,7 +18,7 @@ from gittrack.errors import DataRefused
 from gittrack.git import Git
 from gittrack.payloads import Found, Payloads
 from gittrack.shared import make_folder
-from gittrack.transports.protocol import Transport
+from gittrack.transports.protocol import Transport, TransportError
 
 LEAST_AGE = 3600.0  # seconds; what was used since may belong to a run that is only about to say so
 _PART_AGE = 14 * 86400.0  # seconds; what was cut off may be gone on with for so long
@@ -50,33 +50,41 @@ def sweep(git: Git, payloads: Payloads, *, now: float) -> Room:
     return _remove(payloads, found, now=now, still=lambda aside: set(aside) - marking.needed(git, aside))
 
 
-def releasable(
-    git: Git, payloads: Payloads, transports: Sequence[Transport], *, now: float
-) -> tuple[list[Found], Room]:
-    """Returns the payloads here that a store has, and how much there is that no store has.
+class Releasable(NamedTuple):
+    """Payloads here that a store has; how much no store has; and why stores did not answer."""
 
-    Files of runs that are not sealed yet, or that were used for less than an hour, are neither. Raises TransportError
-    if a store does not answer."""
+    found: list[Found]
+    alone: Room
+    silent: list[TransportError]
+
+
+def releasable(git: Git, payloads: Payloads, transports: Sequence[Transport], *, now: float) -> Releasable:
+    """Returns the payloads here that a store has.
+
+    Files of runs that are not sealed yet, or that were used for less than an hour, are not looked at. Raises
+    TransportError if no store answers."""
     busy = marking.noted(git.place.common_dir)
     here = [found for found in _unused(payloads, now=now) if found.sha256 not in busy]
-    had = kept_by(transports, [_pointer(found) for found in here])
+    had, silent = kept_by(transports, [_pointer(found) for found in here])
+    if silent and len(silent) == len(transports):
+        raise silent[0]
     alone = room_of(found for found in here if _pointer(found) not in had)
-    return [found for found in here if _pointer(found) in had], alone
+    return Releasable([found for found in here if _pointer(found) in had], alone, silent)
 
 
-def release(git: Git, payloads: Payloads, transports: Sequence[Transport], *, now: float) -> tuple[Room, Room]:
-    """Deletes the payloads here that a store has; returns what that freed, and what no store has.
+def release(git: Git, payloads: Payloads, transports: Sequence[Transport], *, now: float) -> tuple[Room, Releasable]:
+    """Deletes the payloads here that a store has; returns what that freed, and what it was chosen from.
 
     A store is asked once more when its payload is aside, for it might be this very folder. Errors as those of
     `releasable`."""
     restore(payloads)
-    found, alone = releasable(git, payloads, transports, now=now)
+    known = releasable(git, payloads, transports, now=now)
 
     def still(aside: Sequence[Pointer]) -> set[Pointer]:
         busy = marking.noted(git.place.common_dir)
-        return {pointer for pointer in kept_by(transports, aside) if pointer.sha256 not in busy}
+        return {pointer for pointer in kept_by(transports, aside)[0] if pointer.sha256 not in busy}
 
-    return _remove(payloads, found, now=now, still=still), alone
+    return _remove(payloads, known.found, now=now, still=still), known
 
 
 def _unused(payloads: Payloads, *, now: float) -> list[Found]:
@@ -93,14 +101,18 @@ def room_of(found: Iterable[Found]) -> Room:
     return Room(len(sizes), sum(sizes))
 
 
-def kept_by(transports: Sequence[Transport], pointers: Sequence[Pointer]) -> set[Pointer]:
-    """Returns those of some payloads that at least one of some stores says it has; raises TransportError."""
+def kept_by(transports: Sequence[Transport], pointers: Sequence[Pointer]) -> tuple[set[Pointer], list[TransportError]]:
+    """Returns those of some payloads that at least one of some stores says it has, and why others did not answer."""
     found: set[Pointer] = set()
+    silent: list[TransportError] = []
     for transport in transports:
         left = [pointer for pointer in pointers if pointer not in found]
-        for first in range(0, len(left), _BATCH):
-            found |= transport.exists(left[first : first + _BATCH], sending=False)
-    return found
+        try:
+            for first in range(0, len(left), _BATCH):
+                found |= transport.exists(left[first : first + _BATCH], sending=False)
+        except TransportError as exc:
+            silent.append(exc)
+    return found, silent
 
 
 # Aside --------------------------------------------------------------------------------------------------------------

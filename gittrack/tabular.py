@@ -110,7 +110,7 @@ def write(table: Rows, out: IO[str], *, cell: Cell | None = None) -> dict[str, A
     A column is `integer`, `number`, `flag`, `text`, `json` (lists and mappings), `mixed` or `empty`. Missing is an
     empty cell, true and false are words, NaN is `nan`; times are ISO 8601. `left_out` is there if there were more than
     a million rows."""
-    out.write(_line([_quoted(name) for name in table.columns]))
+    out.write(line([quoted(name) for name in table.columns]))
     kinds: list[set[str]] = [set() for _ in table.columns]
     count = 0
     rows: Iterator[Sequence[Any]] = iter(table.rows)
@@ -120,7 +120,7 @@ def write(table: Rows, out: IO[str], *, cell: Cell | None = None) -> dict[str, A
             kind, shown = _shown(cell(count, table.columns[at], value) if cell else value)
             kinds[at].add(kind)
             texts.append(shown)
-        out.write(_line(texts))
+        out.write(line(texts))
         count += 1
     left = sum(1 for _ in rows)
     said = [
@@ -143,7 +143,7 @@ def _shown(value: Any) -> tuple[str, str]:
         return "", ""
     kind = type(value)
     if kind is str:
-        return "text", _quoted(value)
+        return "text", quoted(value)
     if kind is bool:
         return "flag", str(value).lower()
     if kind is int:
@@ -154,21 +154,23 @@ def _shown(value: Any) -> tuple[str, str]:
         return "text", str(value.isoformat())
     if callable(getattr(value, "tolist", None)):  # a scalar or array of numpy, or a tensor
         plain = value.tolist()
-        return _shown(plain) if not callable(getattr(plain, "tolist", None)) else ("text", _quoted(str(value)))
+        return _shown(plain) if not callable(getattr(plain, "tolist", None)) else ("text", quoted(str(value)))
     if isinstance(value, list | tuple | Mapping | set | frozenset):
         plain = list(value) if isinstance(value, set | frozenset) else value
-        return "json", _quoted(json.dumps(plain, default=str, ensure_ascii=False))
+        return "json", quoted(json.dumps(plain, default=str, ensure_ascii=False))
     if isinstance(value, str | int | float):  # an enum that is one
         return _shown(value.value if hasattr(value, "value") else kind.__mro__[-2](value))
-    return "text", _quoted(str(value))
+    return "text", quoted(str(value))
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Returns a text as a cell has it: a `'` stands before what a spreadsheet would run."""
     text = text.encode("utf-8", "replace").decode()
     return "'" + text if text.startswith(_FORMULA) else text
 
 
-def _line(cells: Sequence[str]) -> str:
+def line(cells: Sequence[str]) -> str:
+    """Returns a row of CSV: cells with a comma, a quote or an end of line in them are quoted."""
     # The csv module of Python < 3.13 leaves a lone carriage return unquoted where lines end with LF.
     texts = ['"' + cell.replace('"', '""') + '"' if _SPECIAL.search(cell) else cell for cell in cells]
     return (",".join(texts) if texts != [""] else '""') + "\n"

@@ -20,7 +20,9 @@ from tests.gitcmd import GitRepo
 from tests.recording import make
 
 
-def pointing(repo: GitRepo, files: Mapping[str, bytes], *, blobs: Mapping[str, bytes] | None = None, name: str) -> Run:
+def pointing(
+    repo: GitRepo, files: Mapping[str, bytes], *, blobs: Mapping[str, bytes] | None = None, name: str | None = None
+) -> Run:
     """Returns a run whose files are pointers to contents that are nowhere yet, beside some that are blobs."""
     place, run = open_repo(repo.path), make(repo, name=name)
     items, trees = [], dict[str, Object | Entry]()
@@ -36,6 +38,7 @@ def pointing(repo: GitRepo, files: Mapping[str, bytes], *, blobs: Mapping[str, b
     trees["artifacts.yaml"] = store.blob(place.git, manifest.encode_artifacts(items))
     tip = Oid(str(run.oid))
     made = replace(run, artifact_count=len(items), artifact_size=sum(item.size for item in items))
+    made = replace(made, artifact_pointers=len(files))
     oid = store.commit(
         place.git,
         made,

@@ -50,12 +50,26 @@ def test_the_configuration_page_lists_every_setting_with_its_default_and_meaning
 
 
 def test_the_start_of_the_readme_records_a_run(repo: GitRepo) -> None:
-    (start,) = _blocks("README.md", "python")
+    start, _ = _blocks("README.md", "python")
     repo.python(start)
     (run,) = json.loads(repo.track("ls", "--json").stdout)
     assert run["status"] == "finished"
     assert run["points"] == 1000
     assert run["params"] == {"lr": 0.0003}
+
+
+def test_the_files_of_the_readme_are_kept_and_used(repo: GitRepo) -> None:
+    pytest.importorskip("numpy")
+    _, files = _blocks("README.md", "python")
+    (repo.path / "train.csv").write_text("a,b\n1,2\n", "utf-8")
+    make(repo, name="calm-heron-42", files=["train.csv"])
+    (repo.path / "checkpoints").mkdir()
+    (repo.path / "checkpoints" / "best.pt").write_bytes(b"weights")
+    done = repo.python("import gittrack as gt\nimport numpy\nimage = numpy.zeros((4, 4))\n" + files)
+    assert "warning" not in done.stderr
+    assert gittrack.get("@", path=repo.path).facts["inputs"][0]["path"] == "train.csv"
+    kept = [item.path for item in gittrack.get("@", path=repo.path).artifacts]
+    assert kept == ["checkpoints/best.pt", "media/samples/100.png"]
 
 
 def test_the_first_commands_of_the_readme_are_make_demo_and_make_test() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import os
 import threading
 import wave
 from collections.abc import Iterator
@@ -15,9 +16,11 @@ from typing import Any
 import pytest
 
 import gittrack as gt
+from gittrack.codec import manifest, yaml12
 from gittrack.medialog import MediaLog
 from tests.gitcmd import GitRepo
-from tests.reader import Recorded, only
+from tests.reader import Recorded, only, runs
+from tests.runs import ask
 
 np = pytest.importorskip("numpy")
 pillow = pytest.importorskip("PIL.Image")
@@ -206,6 +209,7 @@ def test_a_forked_child_has_names_of_its_own(repo: GitRepo) -> None:
         """
 import os
 import gittrack as gt
+from gittrack.codec import manifest, yaml12
 run = gt.init()
 run.log_text("x", "parent")
 child = os.fork()
@@ -355,6 +359,7 @@ def test_logging_numbers_and_texts_loads_nothing_of_this(repo: GitRepo) -> None:
     script = """
 import sys
 import gittrack as gt
+from gittrack.codec import manifest, yaml12
 run = gt.init()
 run.log({"a": 1, "b": "text", "c": [1, 2]})
 run.finish()
@@ -367,3 +372,33 @@ def test_all_of_it_is_documented_on_the_run() -> None:
     names = [name for name in vars(MediaLog) if name.startswith("log_")]
     assert all(getattr(MediaLog, name).__doc__ for name in names)
     assert set(names) <= set(gt.__all__)
+
+
+def test_a_run_that_records_nothing_takes_it_all_in_silence(repo: GitRepo, capsys: pytest.CaptureFixture[str]) -> None:
+    with recording(repo, mode="disabled") as run:
+        run.log_image("x", np.zeros((2, 2)))
+        run.log({"x": gt.Image(np.zeros((2, 2))), "t": gt.Table(columns=["a"], data=[[1]])})
+    assert capsys.readouterr().err == ""
+    assert runs(repo) == []
+
+
+def test_ranks_of_one_training_do_not_overwrite_each_other(repo: GitRepo) -> None:
+    script = "import gittrack as gt\nrun = gt.init()\nrun.log_text('x', 'text')\nrun.finish()\n"
+    env = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29501", "TORCHELASTIC_RUN_ID": "one"}
+    for rank in ("0", "1"):
+        repo.python(script, env={**os.environ, **env, "RANK": rank, "LOCAL_RANK": rank})
+    ask(repo, "ls")
+    assert list(kept(only(repo))) == ["media/x/0-rank1.txt", "media/x/0.txt"]
+
+
+def test_what_the_list_of_files_has_no_room_for_is_not_in_the_run_and_counted(
+    repo: GitRepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "MANY", yaml12.Limits(1 << 20, 40))
+    with recording(repo) as run:
+        for step in range(5):
+            run.log_text("x", "text", step=step)
+    found = only(repo)
+    assert list(kept(found)) == ["media/x/0.txt", "media/x/1.txt"]
+    assert (found.facts["dropped"], found.record["artifacts"]["count"]) == (3, 2)
+    ask(repo, "fsck")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import stat
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import gittrack as gt
 from gittrack.errors import DataRefused, GittrackError, NotFound, UsageError
 from tests.gitcmd import GitRepo
+from tests.nogit import without_git
 from tests.runs import attempt
 
 LARGE = b"weights " * 20_000  # a pointer; what is small is a blob
@@ -147,3 +149,35 @@ def test_what_get_on_the_command_line_writes_is_the_same(run: gt.RecordedRun, re
     code, _, err = attempt(repo, "get", "first:model.pt", "-o", str(tmp_path / "cli"))
     assert code == 0, err
     assert (tmp_path / "cli" / "model.pt").read_bytes() == run.artifact("model.pt").read()
+
+
+def test_gc_deletes_copies_that_nobody_asked_for_lately_and_purge_all(run: gt.RecordedRun, repo: GitRepo) -> None:
+    small = run.artifact("out/deep/b.txt")
+    copy = small.path()
+    assert attempt(repo, "gc", "-q")[0] == 0
+    assert copy.exists()
+    os.utime(copy, (1, 1))
+    assert small.path() == copy  # asked for again
+    assert attempt(repo, "gc", "-q")[0] == 0
+    assert copy.exists()
+    os.utime(copy, (1, 1))
+    assert attempt(repo, "gc", "-q")[0] == 0
+    assert not copy.exists()
+    assert small.path() == copy
+    assert attempt(repo, "gc", "-q", "--yes", "--purge", "first")[0] == 0
+    assert not copy.exists()
+
+
+def test_all_of_it_works_on_a_machine_without_git(run: gt.RecordedRun, repo: GitRepo) -> None:
+    script = """
+import gittrack as gt
+assert gt.get("first").artifact("model.pt").read() == b"weights " * 20_000
+with gt.init(name="second") as run:
+    assert run.use_artifact("model.pt@best").size == 160_000
+    run.log_text("note", "x")
+"""
+    done = repo.python(script, env=without_git(repo, "python"))
+    assert "Traceback" not in done.stderr
+    second = gt.get("second", path=repo.path)
+    assert [item["path"] for item in second.facts["inputs"]] == ["model.pt"]
+    assert second.read("artifacts/media/note/0.txt") == b"x"

@@ -2,73 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import stat
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gittrack import obtaining, store
-from gittrack.codec import manifest
-from gittrack.codec.pointer import Pointer, encode_pointer
-from gittrack.codec.tree import Entry, Object
 from gittrack.errors import DataRefused, GittrackError, NotFound
-from gittrack.model import Artifact, Run
+from gittrack.model import Artifact
 from gittrack.obtaining import File
 from gittrack.refname import Oid
 from gittrack.repo import Repo, open_repo
-from gittrack.transports.protocol import key
 from tests.gitcmd import GitRepo
-from tests.recording import make
+from tests.pointing import pointing, put
 
 LARGE = b"weights " * 20_000
 
 
-def pointing(repo: GitRepo, files: Mapping[str, bytes], *, blobs: Mapping[str, bytes] | None = None) -> Run:
-    """Returns a run whose files are pointers to contents that are nowhere yet, beside some that are blobs."""
-    place, run = opened(repo), make(repo)
-    items, trees = [], dict[str, Object | Entry]()
-    with place.git.objects() as objects:
-        detail = store.read_detail(objects, run.id, str(run.oid), oid_bytes=place.git.place.oid_bytes)
-    for path, content in files.items():
-        pointer = pointer_to(content)
-        items.append(Artifact(path, pointer.size, pointer.sha256, kind="pointer"))
-        trees[f"artifacts/{path}"] = store.blob(place.git, encode_pointer(pointer))
-    for path, content in (blobs or {}).items():
-        items.append(Artifact(path, len(content), hashlib.sha256(content).hexdigest()))
-        trees[f"artifacts/{path}"] = store.blob(place.git, content)
-    trees["artifacts.yaml"] = store.blob(place.git, manifest.encode_artifacts(items))
-    tip = Oid(str(run.oid))
-    made = replace(run, artifact_count=len(items), artifact_size=sum(item.size for item in items))
-    oid = store.commit(
-        place.git,
-        made,
-        {**detail.files, **trees},
-        parents=[tip],
-        parent_time=detail.commit.time,
-        old=tip,
-        author=run.author,
-        time=detail.commit.time,
-    )
-    return replace(made, oid=oid)
-
-
 def opened(repo: GitRepo) -> Repo:
     return open_repo(repo.path)
-
-
-def pointer_to(content: bytes) -> Pointer:
-    return Pointer(hashlib.sha256(content).hexdigest(), len(content))
-
-
-def put(folder: Path, content: bytes) -> Path:
-    """Puts a payload where a store that is a folder, or git-lfs, has it."""
-    path = folder / key(pointer_to(content).sha256)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
 
 
 @pytest.fixture

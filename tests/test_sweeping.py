@@ -17,6 +17,7 @@ from gittrack.errors import GitFailed
 from gittrack.git import Git
 from gittrack.repo import open_repo
 from gittrack.transports.folder import Folder
+from gittrack.transports.protocol import TransportError
 from tests.gitcmd import GitRepo, run
 from tests.plumbing import blob
 from tests.pointing import keep, payloads_of, pointer_to, pointing, put
@@ -189,7 +190,7 @@ def test_archived_runs_keep_theirs_also_beside_a_shallow_clone(
     pointing(repo, {"model.pt": WEIGHTS}, name="one")
     ask(repo, "archive", "one")
     repo.git("push", "--quiet")
-    ask(repo, "push")
+    ask(repo, "push", "--no-artifacts")
     cut = GitRepo.clone(f"file://{bare_remote.path}", tmp_path / "cut", "--depth=1")
     ask(cut, "pull")
     for clone in (repo, cut):
@@ -314,8 +315,8 @@ def test_what_a_store_has_is_given_back_and_what_none_has_stays(repo: GitRepo, t
     pointing(repo, {"a.pt": WEIGHTS, "b.pt": OTHER}, name="one")
     kept, gone = keep(repo, OTHER), keep(repo, WEIGHTS)
     put(tmp_path / "lab", WEIGHTS)
-    done = sweeping.release(git_of(repo), payloads_of(repo), [Folder(tmp_path / "lab")], now=later())
-    assert done == (sweeping.Room(1, len(WEIGHTS)), sweeping.Room(1, len(OTHER)))
+    freed, known = sweeping.release(git_of(repo), payloads_of(repo), [Folder(tmp_path / "lab")], now=later())
+    assert (freed, known.alone) == (sweeping.Room(1, len(WEIGHTS)), sweeping.Room(1, len(OTHER)))
     assert (kept.exists(), gone.exists()) == (True, False)
 
 
@@ -335,12 +336,23 @@ def test_a_store_that_is_this_very_folder_is_no_second_copy(repo: GitRepo, tmp_p
         assert file.read_bytes() == WEIGHTS
 
 
+def test_a_store_that_does_not_answer_keeps_no_other_from_being_asked(repo: GitRepo, tmp_path: Path) -> None:
+    file = keep(repo, WEIGHTS)
+    put(tmp_path / "lab", WEIGHTS)
+    away = Folder(tmp_path / "away" / "lab")
+    with pytest.raises(TransportError):
+        sweeping.release(git_of(repo), payloads_of(repo), [away], now=later())
+    assert file.exists()
+    freed, known = sweeping.release(git_of(repo), payloads_of(repo), [away, Folder(tmp_path / "lab")], now=later())
+    assert (freed.files, len(known.silent), file.exists()) == (1, 1, False)
+
+
 def test_what_a_run_uses_that_has_not_ended_is_not_given_back(repo: GitRepo, tmp_path: Path) -> None:
     file = keep(repo, WEIGHTS)
     put(tmp_path / "lab", WEIGHTS)
     _in_a_journal(repo, encode_pointer(pointer_to(WEIGHTS)).decode())
     done = sweeping.release(git_of(repo), payloads_of(repo), [Folder(tmp_path / "lab")], now=later())
-    assert (done, file.exists()) == ((sweeping.Room(), sweeping.Room()), True)
+    assert (done, file.exists()) == ((sweeping.Room(), sweeping.Releasable([], sweeping.Room(), [])), True)
 
 
 # Leftovers ------------------------------------------------------------------------------------------------------------

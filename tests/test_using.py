@@ -176,3 +176,8 @@ def test_a_live_run_that_used_something_can_be_read_and_listed(repo: GitRepo) ->
         assert json.loads(ask(repo, "show", "--json", "live"))["status"] == "running"
         notes = [note for item in journal.read(run.folder).journals.values() for note in item.notes]
         assert [note["path"] for note in notes if note["k"] == "use"] == ["model.pt"]
+
+
+def test_inputs_come_back_from_run_yaml() -> None:
+    inputs = [fact("r0123456789ab"), fact("r0123456789ac", "naïve: [x].pt", b"")]
+    assert manifest.read_inputs(manifest.decode_run(manifest.encode_run({"id": "r1", "inputs": inputs}))) == inputs

@@ -14,6 +14,7 @@ from gittrack.refname import Oid, is_oid
 
 MAX_OMITTED = 1000
 MAX_INPUTS = 1000
+MANY = yaml12.Limits(16 << 20, 400_000)  # of `artifacts.yaml`: some twenty thousand images
 RUN_KEYS = (
     "format id name status created ended duration author host user pid command directory folder exit_code signal error "
     "project entity job_type job launch group parent tags notes code inputs seeds processes resumed dropped corrupt "
@@ -121,8 +122,12 @@ def decode_metrics(raw: bytes) -> dict[str, Metric]:
 
 def encode_artifacts(artifacts: Iterable[Artifact]) -> bytes:
     """Returns `artifacts.yaml`, sorted by path."""
-    ordered = sorted(artifacts, key=lambda item: item.path)
-    return yaml12.encode(yaml12.fitting({item.path: artifact_facts(item) for item in ordered}))
+    return yaml12.encode({item.path: artifact_facts(item) for item in sorted(artifacts, key=lambda item: item.path)})
+
+
+def fitting_artifacts(artifacts: Iterable[Artifact]) -> set[str]:
+    """Returns the paths of those artifacts that a reader of `artifacts.yaml` takes."""
+    return set(yaml12.fitting({item.path: artifact_facts(item) for item in artifacts}, limits=MANY))
 
 
 def artifact_facts(item: Artifact) -> dict[str, Any]:
@@ -143,7 +148,7 @@ def artifact_facts(item: Artifact) -> dict[str, Any]:
 def decode_artifacts(raw: bytes) -> list[Artifact]:
     """Returns the artifacts in `artifacts.yaml`."""
     found = []
-    for path, facts in yaml12.decode(raw, name="artifacts.yaml").items():
+    for path, facts in yaml12.decode(raw, name="artifacts.yaml", limits=MANY).items():
         if not isinstance(facts, Mapping) or not isinstance(facts.get("size"), int):
             raise DataRefused("cannot read 'artifacts.yaml'", cause=f"artifact '{path[:80]}' is incomplete")
         found.append(

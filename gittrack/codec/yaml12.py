@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from gittrack.errors import DataRefused
 
@@ -18,6 +18,16 @@ MAX_NODES = 100_000
 MAX_DIGITS = 1300
 # A key that is not marked as one may have 1,024 characters.
 MAX_SIMPLE_KEY = 1000
+
+
+class Limits(NamedTuple):
+    """How much of a file a reader takes: bytes, and mappings, lists, keys and values together."""
+
+    bytes: int
+    nodes: int
+
+
+LIMITS = Limits(MAX_BYTES, MAX_NODES)
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+@%=-]*(?: [A-Za-z0-9_./+@%=-]+)*")
 _RESERVED = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
@@ -43,12 +53,12 @@ def encode(document: Mapping[str, Any]) -> bytes:
     return ("\n".join(lines) + "\n" if lines else "{}\n").encode("utf-8")
 
 
-def fitting(document: Mapping[str, Any]) -> Mapping[str, Any]:
+def fitting(document: Mapping[str, Any], *, limits: Limits = LIMITS) -> Mapping[str, Any]:
     """Returns a mapping without those entries that would take it over a reader's limits."""
-    if _count(document) <= MAX_NODES // 20 and len(repr(document)) <= MAX_BYTES // 16:
+    if _count(document) <= limits.nodes // 20 and len(repr(document)) <= limits.bytes // 16:
         return document  # far from the limits: what is written is at most six times as long, and the indents
     kept: dict[str, Any] = {}
-    room, nodes = MAX_BYTES, MAX_NODES - 1
+    room, nodes = limits.bytes, limits.nodes - 1
     for key, item in document.items():
         size, count = len(encode({key: item})), 1 + _count(item)
         if size <= room and count <= nodes:
@@ -145,25 +155,27 @@ def _escape(found: re.Match[str]) -> str:
     return _SHORT.get(char) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
 
 
-def decode(raw: bytes, *, name: str) -> dict[str, Any]:
+def decode(raw: bytes, *, name: str, limits: Limits = LIMITS) -> dict[str, Any]:
     """Returns the mapping in `raw`; raises DataRefused, which names the file `name`, for anything else."""
-    return _decode(raw, name, _Reader)[0]
+    return _decode(raw, name, _Reader, limits)[0]
 
 
 def decode_with_lines(raw: bytes, *, name: str) -> tuple[dict[str, Any], Mapping[tuple[str, ...], int]]:
     """Returns what `decode` does, and for the path of keys to each value the line, from 1, that its key stands in.
 
     For files that people write: a complaint can then say where. Keys within lists have no line."""
-    return _decode(raw, name, _LineReader)
+    return _decode(raw, name, _LineReader, LIMITS)
 
 
-def _decode(raw: bytes, name: str, kind: type[_Reader]) -> tuple[dict[str, Any], Mapping[tuple[str, ...], int]]:
-    if len(raw) > MAX_BYTES:
-        raise _refused(name, f"larger than {MAX_BYTES} bytes")
+def _decode(
+    raw: bytes, name: str, kind: type[_Reader], limits: Limits
+) -> tuple[dict[str, Any], Mapping[tuple[str, ...], int]]:
+    if len(raw) > limits.bytes:
+        raise _refused(name, f"larger than {limits.bytes} bytes")
     import yaml  # noqa: PLC0415 - 21 ms, and recording never reads YAML
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(raw)
-    reader = kind(loader, yaml, name)
+    reader = kind(loader, yaml, name, limits.nodes)
     try:
         value = reader.document()
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as exc:
@@ -182,11 +194,12 @@ def _refused(name: str, cause: str) -> DataRefused:
 class _Reader:
     """Builds plain values from parser events, refusing what the format leaves out."""
 
-    def __init__(self, loader: Any, yaml: Any, name: str) -> None:
+    def __init__(self, loader: Any, yaml: Any, name: str, most: int) -> None:
         self.next = loader.get_event
         self.yaml = yaml
         self.name = name
         self.nodes = 0
+        self.most = most
         self.lines: dict[tuple[str, ...], int] = {}
 
     def document(self) -> Any:
@@ -203,8 +216,8 @@ class _Reader:
     def node(self, event: Any, depth: int) -> Any:
         yaml = self.yaml
         self.nodes += 1
-        if self.nodes > MAX_NODES:
-            raise _refused(self.name, f"more than {MAX_NODES} nodes")
+        if self.nodes > self.most:
+            raise _refused(self.name, f"more than {self.most} nodes")
         if depth > MAX_DEPTH:
             raise _refused(self.name, f"nested deeper than {MAX_DEPTH}")
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:

@@ -10,6 +10,7 @@ from gittrack.commands import common
 from gittrack.errors import DataRefused, GittrackError
 from gittrack.refname import RunId
 from gittrack.repo import Repo
+from gittrack.terminal import printable
 
 
 def bring(place: Repo, runs: Collection[RunId], *, quiet: bool) -> None:
@@ -26,7 +27,7 @@ def bring(place: Repo, runs: Collection[RunId], *, quiet: bool) -> None:
 
     transports, closed = obtaining.opened(place)
     for why in closed:
-        output.warn(f"warning: {why}")
+        output.warn(f"warning: {printable(why)}")
     try:
         with output.Progress(quiet=quiet) as progress:
             done = carrying.bring(payloads, transports, missing, progress=progress.report)

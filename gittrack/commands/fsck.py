@@ -58,7 +58,7 @@ def _payloads(place: Repo, *, quiet: bool) -> tuple[int, list[tuple[str, str]]]:
 
     transports, closed = obtaining.opened(place)
     for why in closed:
-        output.warn(f"warning: {why}")
+        output.warn(f"warning: {printable(why)}")
     try:
         with output.Progress(quiet=quiet) as progress:
             done = mending.mend(place.git, obtaining.payloads_of(place), transports, progress=progress.report)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Collection, Sequence
 
 import click
 
-from gittrack import freeing, output, remote
+from gittrack import freeing, obtaining, output, remote
 from gittrack.commands import archivable, common, room
 from gittrack.errors import NotFound, UsageError
 from gittrack.model import Run
@@ -18,6 +19,7 @@ from gittrack.sync import burying, pushing
 from gittrack.terminal import printable
 
 _LISTED = 20
+_COPIES_KEPT = 3600.0  # seconds; a script may be about to open the file whose path it has
 
 
 @click.command("gc")
@@ -69,9 +71,12 @@ def command(
     freed = freeing.free(place.git, found)
     if not quiet:
         _tell_freed(freed)
+    obtaining.forget_copies(place, before=time.time() - (0 if leaked else _COPIES_KEPT))
     more = room.free(place, release=artifacts, quiet=quiet)
     if not (runs or freed.objects or more or quiet):
         output.warn("nothing to delete")
+    if name is not None:
+        room.free_stores(place, name, quiet=quiet)
     _tell_held(place, leaked)
 
 

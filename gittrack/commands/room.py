@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
+from urllib.parse import urlsplit
 
-from gittrack import obtaining, output, sweeping
+from gittrack import collecting, obtaining, output, stores, sweeping
 from gittrack.commands import common
 from gittrack.errors import DataRefused, GitFailed, NotFound
 from gittrack.repo import Repo
-from gittrack.sweeping import Room
+from gittrack.stores import StoreAt
+from gittrack.sweeping import Releasable, Room
+from gittrack.sync import pulling
+from gittrack.terminal import printable
 from gittrack.transports.protocol import Transport
+
+# What a host does with payloads that nothing needs; docs/explanation/payloads.md says from where that is known.
+_HOSTS = {
+    "github.com": "GitHub keeps them as long as the repository",
+    "gitlab.com": "GitLab's administrators clean up; what a pointer in the repository names stays",
+    "codeberg.org": "Forgejo's administrators may clean up; what a pointer in the repository names stays",
+    "huggingface.co": "Hugging Face frees nothing when pointers go",
+}
+_OTHER_HOST = "its administrators may clean up"
 
 
 def tell(place: Repo, *, without: Collection[str], release: bool) -> None:
@@ -22,9 +35,9 @@ def tell(place: Repo, *, without: Collection[str], release: bool) -> None:
         _say("would free", sweeping.room_of(found), Room(len(rest), sum(rest)))
     if release:
         with opened(place) as transports:
-            had, alone = sweeping.releasable(place.git, payloads, transports, now=now)
+            known = sweeping.releasable(place.git, payloads, transports, now=now)
         gone = {each.sha256 for each in found}
-        _say_released("would free", sweeping.room_of(each for each in had if each.sha256 not in gone), alone)
+        _say_released("would free", sweeping.room_of(each for each in known.found if each.sha256 not in gone), known)
 
 
 def free(place: Repo, *, release: bool, quiet: bool) -> bool:
@@ -38,9 +51,9 @@ def free(place: Repo, *, release: bool, quiet: bool) -> bool:
             _say("freed", swept, rest)
     if release:
         with opened(place) as transports:
-            released, alone = sweeping.release(place.git, payloads, transports, now=now)
+            released, known = sweeping.release(place.git, payloads, transports, now=now)
         if not quiet:
-            _say_released("freed", released, alone)
+            _say_released("freed", released, known)
     return bool(swept.files or rest.files or released.files)
 
 
@@ -63,7 +76,7 @@ def opened(place: Repo) -> Iterator[Sequence[Transport]]:
     transports, closed = obtaining.opened(place)
     try:
         for why in closed:
-            output.warn(f"warning: {why}")
+            output.warn(f"warning: {printable(why)}")
         if not transports:
             raise NotFound("no store is known here", hint="`git track store add NAME URL` names one")
         yield transports
@@ -79,12 +92,66 @@ def _say(verb: str, swept: Room, rest: Room) -> None:
         output.line(f"{verb} {rest.files} file(s) that were never whole, {output.size(rest.bytes)}")
 
 
-def _say_released(verb: str, released: Room, alone: Room) -> None:
+def _say_released(verb: str, released: Room, known: Releasable) -> None:
+    for error in known.silent:
+        common.report(error, label="warning")
     output.line(f"{verb} {count(released)} that a store has too; `git track get` brings them back")
-    if alone.files:
-        output.warn(f"{count(alone)} are in no store; `git track push` sends them")
+    if known.alone.files:
+        answered = "that answered" if known.silent else "that is known here"
+        output.warn(f"{count(known.alone)} are in no store {answered}; `git track push` sends them")
 
 
 def count(room: Room) -> str:
     """Returns how many payloads, and their size, in words."""
     return f"{room.files} payload{'s' * (room.files != 1)}, {output.size(room.bytes)},"
+
+
+# In stores ------------------------------------------------------------------------------------------------------------
+
+
+def free_stores(place: Repo, name: str, *, quiet: bool) -> None:
+    """Deletes what nothing needs from stores that are this repository's alone; `name` is the remote that was freed.
+
+    Raises RemoteError if the remote or a store does not answer, and GitFailed if it cannot be told what is needed."""
+    known = stores.for_reading(place.settings, [name])
+    if not any(collecting.may_collect(place.settings, store.name) for store in known):
+        if next(obtaining.payloads_of(place).all(), None) is not None and not quiet:
+            for store in known:
+                output.warn(_why_kept(store))
+        return
+    if not place.git.has_executable:
+        output.warn("payloads stay in stores: which are needed cannot be told without git")
+        return
+    for store in known:
+        if not collecting.may_collect(place.settings, store.name):
+            continue
+        with contextlib.closing(stores.open_store(place.git, store, place.settings)) as transport:
+            if not transport.collects:
+                output.warn(_why_kept(store))
+                continue
+            _free_store(place, name, store, transport, quiet=quiet)
+
+
+def _free_store(place: Repo, name: str, store: StoreAt, transport: Transport, *, quiet: bool) -> None:
+    stored = list(transport.list())
+    with output.Progress(quiet=quiet) as progress:
+        pulling.pull(place.git, name, progress=progress.report)
+    tips = collecting.tips(place.git, name, place.settings, all_refs=store.of_remote)
+    file = collecting.note_file(place.git.place.common_dir, store.name)
+    deleted, waiting = collecting.collect(place.git, transport, stored, file, tips=tips, now=common.now().timestamp())
+    if deleted.files and not quiet:
+        output.line(f"deleted {count(deleted)} from '{printable(store.name)}'")
+    if waiting.files and not quiet:
+        text = f"in '{printable(store.name)}' nothing needs {count(waiting)} now"
+        output.warn(f"{text}; `git track gc --remote` deletes that two weeks after it was noted")
+
+
+def _why_kept(store: StoreAt) -> str:
+    if store.url.startswith(("http://", "https://", "lfs+")):
+        host = urlsplit(store.url.removeprefix("lfs+")).hostname or ""
+        rule = next((rule for name, rule in _HOSTS.items() if host == name or host.endswith(f".{name}")), _OTHER_HOST)
+        return f"the LFS server {printable(store.label)} cannot be told to delete: {rule}"
+    name = printable(store.name)
+    return (
+        f"'{name}' keeps all payloads; if it is this repository's alone, `git config track.store.{name}.collect true`"
+    )

@@ -24,6 +24,7 @@ from gittrack.stores import StoreAt
 from gittrack.terminal import printable
 from gittrack.transports.protocol import Source, Transport, TransportError
 
+_WITH_USER = ("ssh", "http", "https", "lfs+http", "lfs+https", "abfs", "abfss")  # of Azure it is the container
 _TRIAL = 4096  # bytes
 _PASSWORD = "git asks `git credential` for passwords of servers, and a bucket's own settings have its keys"  # noqa: S105
 
@@ -109,7 +110,7 @@ def _address(url: str) -> str:
     try:
         parts = urlsplit(url)
         secret = parts.password is not None or bool(parts.query or parts.fragment)
-        secret |= scheme not in ("ssh", "http", "https", "lfs+http", "lfs+https", "file") and "@" in parts.netloc
+        secret |= scheme not in (*_WITH_USER, "file") and "@" in parts.netloc
     except ValueError as exc:
         raise UsageError(f"'{remote.label(url)}' is no address", cause=str(exc)) from exc
     if secret:

@@ -68,7 +68,8 @@ def _of_run(objects: Objects, run: RunId, tip: Oid, *, there: Oid | None, oid_by
             known = commit.run(run)
         except DataRefused:  # the code that it was made from
             continue
-        waiting += commit.parents
+        # The code is not there in a shallow clone, and has no payloads of runs anywhere.
+        waiting += [parent for parent in commit.parents if parent not in (known.code.commit, known.code.snapshot)]
         if not known.artifact_pointers:
             continue
         detail = read_detail(objects, run, oid, oid_bytes=oid_bytes)

@@ -96,27 +96,31 @@ def place(url: str) -> Place:
     return Place(cloud, bucket, prefix, account, f"{scheme}://{authority}/{prefix}".rstrip("/"))
 
 
-def open_bucket(where: Place, environ: Mapping[str, str]) -> Opened:
-    """Returns the stores for a place; nothing is asked of it yet.
-
-    Raises NotInstalled without obstore, UsageError for a profile that is none, and TransportError if there is nothing
-    to sign requests with."""
+def library(where: Place) -> Any:
+    """Returns what obstore has for clouds; raises NotInstalled."""
     try:
-        library = importlib.import_module("obstore.store")
+        return importlib.import_module("obstore.store")
     except ImportError as exc:
         raise NotInstalled(
             f"'{where.label}' needs obstore, which is not installed",
             cause=str(exc),
             hint="pip install 'gittrack[cloud]'",
         ) from exc
+
+
+def open_bucket(where: Place, environ: Mapping[str, str]) -> Opened:
+    """Returns the stores for a place; nothing is asked of it yet.
+
+    Raises UsageError for settings that make no sense, and TransportError if there is nothing to sign requests with."""
+    kinds = library(where)
     if where.cloud == "S3":
-        return _s3(library, where, environ)
+        return _s3(kinds.S3Store, where, environ)
     if where.cloud == "GCS":
         said = {"base_url": environ.get("GOOGLE_BASE_URL"), "bearer_token": environ.get("GOOGLE_BEARER_TOKEN")}
         config = {"bucket": where.bucket} | {key: text for key, text in said.items() if text}
-        return _both(library.GCSStore, config, environ, endpoint=said["base_url"])
+        return _both(kinds.GCSStore, config, environ, endpoint=said["base_url"])
     config = _azure(where, environ)
-    return _both(library.AzureStore, config, environ, endpoint=config.get("endpoint"))
+    return _both(kinds.AzureStore, config, environ, endpoint=config.get("endpoint"))
 
 
 def _both(
@@ -168,7 +172,7 @@ def _certificates(path: str) -> bytes:
 # S3 -----------------------------------------------------------------------------------------------------------------
 
 
-def _s3(library: Any, where: Place, environ: Mapping[str, str]) -> Opened:
+def _s3(kind: Callable[..., Any], where: Place, environ: Mapping[str, str]) -> Opened:
     profile = awsprofile.read(environ)
     endpoint = (
         environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or environ.get("AWS_ENDPOINT")
@@ -182,7 +186,7 @@ def _s3(library: Any, where: Place, environ: Mapping[str, str]) -> Opened:
     if keys is None:
         if not _has_other(environ):
             raise _nothing_to_sign_with(where, profile)
-        return _both(library.S3Store, config, environ, endpoint=endpoint)
+        return _both(kind, config, environ, endpoint=endpoint)
 
     keys()  # what gives none says so here, and not in the words of obstore
 
@@ -195,7 +199,7 @@ def _s3(library: Any, where: Place, environ: Mapping[str, str]) -> Opened:
             "expires_at": found.expires,
         }
 
-    opened = _both(library.S3Store, config, environ, endpoint=endpoint, credentials=credentials)
+    opened = _both(kind, config, environ, endpoint=endpoint, credentials=credentials)
     return opened if any(environ.get(name) for name in _ONLY_OBSTORE) else opened._replace(keys=keys)
 
 

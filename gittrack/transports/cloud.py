@@ -35,19 +35,29 @@ class Cloud:
     collects = True
 
     def __init__(self, url: str, *, environ: Mapping[str, str]) -> None:
-        """Raises UsageError for an address that is none, NotInstalled without obstore.
+        """Raises UsageError for an address that is none, and NotInstalled without obstore.
 
-        Raises TransportError if there are no credentials."""
+        Credentials are looked for when the bucket is first spoken to: any method may raise that there are none."""
         self._place = bucket.place(url)
         self.label = self._place.label
-        self._opened = bucket.open_bucket(self._place, environ)
-        import obstore  # noqa: PLC0415 - an extra; it is there if a bucket could be opened
+        bucket.library(self._place)
+        import obstore  # noqa: PLC0415 - an extra
 
         self._obstore = obstore
         self._faults = (obstore.exceptions.BaseError, OSError, ValueError)  # what its calls raise
+        self._environ = environ
         self._room = Room(_IN_MEMORY)
+        self._stores: bucket.Opened | None = None
         self._parts: S3Parts | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+
+    @property
+    def _opened(self) -> bucket.Opened:
+        """What speaks to the bucket."""
+        with self._lock:
+            if self._stores is None:
+                self._stores = bucket.open_bucket(self._place, self._environ)
+            return self._stores
 
     def exists(self, wanted: Sequence[Pointer], *, sending: bool) -> set[Pointer]:
         """Returns those that are there with the right size."""

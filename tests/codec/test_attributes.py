@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gittrack.codec import attributes, tree
-from gittrack.draft import has_room
+from gittrack.draft import folders_above, has_room
 from tests.gitcmd import GitRepo
 
 NAMES = st.text(st.sampled_from(list("ab[]*?! \"'#é-.\u00a0")), min_size=1, max_size=6)
@@ -35,7 +35,9 @@ def filtered(repo: GitRepo, raw: bytes, paths: list[str]) -> list[str]:
 def test_every_pointer_is_named_and_nothing_else(empty_repo: GitRepo, paths: list[str], data: st.DataObject) -> None:
     files: dict[str, None] = {}
     for path in paths:
-        if tree.why_refused(path) is None and has_room(path, files):
+        if tree.why_refused(path) is None and has_room(
+            path, files, {above for file in files for above in folders_above(file)}
+        ):
             files[path] = None
     pointers = [path for path in files if data.draw(st.booleans())]
     raw = attributes.encode(pointers, files)

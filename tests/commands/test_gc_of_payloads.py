@@ -82,7 +82,7 @@ def test_artifacts_that_a_store_has_make_room_and_come_back(repo: GitRepo, lab: 
     assert gone.exists()
     code, out, err = attempt(repo, "gc", "--artifacts")
     assert (code, out) == (0, f"freed {words}")
-    assert err == "1 payload, 600 B, are in no store; `git track push` sends them\n"
+    assert err == "1 payload, 600 B, are in no store that is known here; `git track push` sends them\n"
     assert (kept.exists(), gone.exists()) == (True, False)
 
 

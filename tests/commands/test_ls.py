@@ -575,3 +575,9 @@ def test_a_standard_that_cannot_be_read_takes_no_list_away(repo: GitRepo) -> Non
     assert code == 0
     assert "one" in out
     assert "warning: cannot read 'gittrack.yaml'\ncause: line 1: 'nonsense' is no field of a run" in err
+
+
+def test_a_carriage_return_in_a_name_does_not_break_a_row_of_csv(repo: GitRepo) -> None:
+    record(repo, {"name": "a\rb"}, {"name": 'c,"d"\r\ne'})
+    rows = list(csv.DictReader(io.StringIO(ask(repo, "ls", "--csv"), newline="")))
+    assert [row["name"] for row in rows] == ['c,"d"\r\ne', "a\rb"]

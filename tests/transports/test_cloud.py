@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -19,11 +20,12 @@ import pytest
 from gittrack import carrying, stores
 from gittrack.errors import DataRefused, GittrackError, NotInstalled, UsageError
 from gittrack.repo import open_repo
-from gittrack.transports import bucket, cloud, s3parts
+from gittrack.transports import awsprofile, bucket, cloud, s3parts
 from gittrack.transports.cloud import Cloud
 from gittrack.transports.protocol import CHUNK, Source, Transport, TransportError
 from gittrack.transports.room import Room
 from tests.gitcmd import GitRepo
+from tests.runs import ask, attempt
 from tests.servers import buckets
 from tests.servers.relay import relay
 from tests.transports import suite
@@ -158,6 +160,33 @@ def test_without_obstore_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPa
     assert raised.value.hint == "pip install 'gittrack[cloud]'"
 
 
+@pytest.mark.usefixtures("small_parts")
+def test_a_team_shares_a_checkpoint_through_a_bucket(
+    repo: GitRepo, colleague: GitRepo, rclone: buckets.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in rclone.environ.items():
+        monkeypatch.setenv(name, value)
+    url = f"{URL}/{uuid.uuid4().hex}"
+    for clone in (repo, colleague):
+        assert attempt(clone, "store", "add", "lab", url)[0] == 0
+    assert [line.split()[:2] for line in ask(repo, "store", "check", "lab").splitlines()[1:]] == [
+        [what, "ok,"] for what in ("put", "exists", "get", "delete")
+    ]
+    (repo.path / "model.bin").write_bytes(content(LARGE))
+    ask(repo, "run", "--artifact", "model.bin", "--", "true")
+    ask(repo, "push")
+    ask(colleague, "pull")
+    ask(colleague, "get", "@:artifacts/model.bin", "-o", "got")
+    (got,) = (colleague.path / "got").rglob("model.bin")
+    assert got.read_bytes() == content(LARGE)
+
+
+def test_an_address_of_azure_may_have_the_container_before_an_at(repo: GitRepo) -> None:
+    assert attempt(repo, "store", "add", "lab", "abfss://lab@ours.dfs.core.windows.net/x")[0] == 0
+    code, _, said = attempt(repo, "store", "add", "other", "abfss://lab@evil.example.org/x")
+    assert (code, "names no user" in said) == (2, True)
+
+
 # Credentials ---------------------------------------------------------------------------------------------------------
 
 
@@ -251,8 +280,9 @@ def test_keys_of_the_environment_win(rclone: buckets.Server, sealed_home: Path, 
 def test_credentials_that_cannot_be_had_are_one_clear_error(
     sealed_home: Path, files: dict[str, str], more: dict[str, str], says: str
 ) -> None:
+    store = Cloud(URL, environ=_with_home(sealed_home, **files) | more)
     with pytest.raises(GittrackError) as raised:
-        Cloud(URL, environ=_with_home(sealed_home, **files) | more)
+        store.exists([pointer_to(b"x")], sending=True)
     said = "\n".join(raised.value.lines())
     assert says in said
     assert "hunter2" not in said
@@ -262,7 +292,7 @@ def test_credentials_that_cannot_be_had_are_one_clear_error(
 def test_a_machine_without_credentials_is_not_asked_for_long(sealed_home: Path) -> None:
     environ = {"HOME": str(sealed_home), "AWS_METADATA_ENDPOINT": "http://127.0.0.1:9"}
     with pytest.raises(TransportError) as raised:
-        Cloud(URL, environ=environ)
+        Cloud(URL, environ=environ).exists([pointer_to(b"x")], sending=True)
     assert raised.value.cause == "there are no credentials for S3"
 
 
@@ -301,7 +331,18 @@ def test_gcs_and_azure_without_credentials_say_what_to_set(monkeypatch: pytest.M
 
 def test_azure_wants_to_know_whose_container_it_is() -> None:
     with pytest.raises(TransportError, match="cannot open 'az://lab'"):
-        Cloud("az://lab", environ={})
+        next(Cloud("az://lab", environ={}).list())
+
+
+def test_the_page_on_buckets_names_every_variable_that_is_read_here() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "how-to" / "keep-artifacts-in-a-bucket.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\b(?:AWS|AZURE|GOOGLE)_[A-Z0-9_]+\b", page))
+    read: set[str] = set()
+    for module in (bucket, awsprofile):
+        text = Path(str(module.__file__)).read_text(encoding="utf-8")
+        read |= set(re.findall(r'"((?:AWS|AZURE|GOOGLE)_[A-Z0-9_]+)"', text))
+    assert read - named == {"AWS_METADATA_ENDPOINT"}  # which only tests and rare machines set
 
 
 # Refusals ------------------------------------------------------------------------------------------------------------
@@ -442,7 +483,7 @@ def test_where_nothing_listens_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:9000", "ftp://x", "https://", "https://me:hunter2@x", "x"])
 def test_an_endpoint_that_is_no_address_is_refused(endpoint: str) -> None:
     with pytest.raises(UsageError, match="no address of a server") as raised:
-        Cloud(URL, environ=buckets.of_s3(endpoint))
+        next(Cloud(URL, environ=buckets.of_s3(endpoint)).list())
     assert "hunter2" not in "\n".join(raised.value.lines())
 
 

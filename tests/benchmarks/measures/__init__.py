@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from measures import (
     artifacts,
     begin,
+    buckets,
     find,
     finish,
     frames,
@@ -45,6 +46,7 @@ ALL: dict[str, Callable[[Bench], Table]] = {
     "points": points.measure,
     "share": share.measure,
     "artifacts": artifacts.measure,
+    "buckets": buckets.measure,
     "lfs": lfs.measure,
     "guest": guest.measure,
     "kill": kill.measure,
