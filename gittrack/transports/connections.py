@@ -101,6 +101,9 @@ class _Response(http.client.HTTPResponse):
 
     def begin(self) -> None:
         file: Any = self.fp
+        if b"\r\n\r\n" in file.peek(1):  # all of it came in one packet, as it does nearly always
+            super().begin()
+            return
         lines: Any = _Lines(file, time.monotonic() + self.patience)
         self.fp = lines
         try:
