@@ -315,13 +315,13 @@ def _environment(environ: Mapping[str, str], known: Settings, *, terminal: bool)
     env |= {"GIT_TERMINAL_PROMPT": "0", "GCM_INTERACTIVE": environ.get("GCM_INTERACTIVE", "never")}
     if "GIT_SSH_COMMAND" not in environ and "GIT_SSH" not in environ:
         ssh = known.git("core.sshcommand") or "ssh"
-        variant = environ.get("GIT_SSH_VARIANT") or known.git("ssh.variant") or _program(ssh)
+        variant = environ.get("GIT_SSH_VARIANT") or known.git("ssh.variant") or program(ssh)
         if variant == "ssh" and environ.get("SSH_ASKPASS_REQUIRE") not in ("force", "prefer"):
             env["GIT_SSH_COMMAND"] = f"{ssh} -oBatchMode=yes"
     return env
 
 
-def _program(command: str) -> str:
+def program(command: str) -> str:
     """Returns the name of the program in a command line, as git guesses from it which ssh it is."""
     try:
         words = shlex.split(command)

@@ -150,11 +150,15 @@ def open_store(git: Git, store: StoreAt, settings: Settings) -> Transport:
 
         url = store.url.removeprefix("lfs+")
         return Lfs(url, git=git, settings=settings, remote=store.name if store.of_remote else None)
+    if scheme in ("ssh", "sftp"):
+        from gittrack.transports.ssh import Ssh  # noqa: PLC0415 - the same
+
+        return Ssh(store.url, git=git, settings=settings)
     if scheme in CLOUDS:
         from gittrack.transports.cloud import Cloud  # noqa: PLC0415 - the same
 
         return Cloud(store.url, environ=settings.environ)
     raise UsageError(
         f"store '{store.name}' has an address of no known kind: '{store.label}'",
-        hint="a store is a folder, an LFS server at https://HOST/PATH, or a bucket: s3://, gs:// or az://",
+        hint="a store is a folder, ssh://HOST/PATH, an LFS server at https://HOST/PATH, or a bucket: s3://, gs://, az://",
     )

@@ -65,12 +65,12 @@ def run(
         try:
             return _watch(process, silence=silence, terminal=terminal, progress=progress)
         except _Ended as exc:
-            _end(process, alone=not terminal)
+            end(process, alone=not terminal)
             signal.signal(exc.number, signal.SIG_DFL)
             os.kill(os.getpid(), exc.number)
             raise
         except BaseException:
-            _end(process, alone=not terminal)
+            end(process, alone=not terminal)
             raise
 
 
@@ -147,7 +147,7 @@ def _watch(process: subprocess.Popen[bytes], *, silence: float, terminal: bool, 
                 # What holds the pipes yet stays in the background, such as a shared ssh connection.
                 return Done(process.returncode, *listener.said())
             if given_up := patience.is_over(heard=bool(ready)):
-                _end(process, alone=not terminal)
+                end(process, alone=not terminal)
                 return Done(process.returncode, *listener.said(), given_up=given_up)
 
 
@@ -241,7 +241,7 @@ class _Listener:
         return bytes(self._stdout), bytes(self._stderr)
 
 
-def _end(process: subprocess.Popen[bytes], *, alone: bool) -> None:
+def end(process: subprocess.Popen[bytes], *, alone: bool) -> None:
     """Ends git and what it started: politely, so that it takes away its temporary files, and then for good."""
     if process.returncode is not None:
         return

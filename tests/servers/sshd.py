@@ -31,6 +31,7 @@ PermitRootLogin prohibit-password
 PidFile none
 PrintMotd no
 AcceptEnv GIT_PROTOCOL
+Subsystem sftp internal-sftp
 SetEnv HOME={home} GIT_CONFIG_GLOBAL={home}/.gitconfig GIT_CONFIG_NOSYSTEM=1 PATH={path}
 """
 _CLIENT = """\
