@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,24 @@ def test_only_the_artifacts_that_are_asked_for_go(repo: GitRepo, bare_remote: Gi
     ask(repo, "push", "--artifacts", "best.pt")
     assert stored(bare_remote.path / "lfs/objects") == {pointer_of(1).sha256}
     assert published(bare_remote) == {run.id}
+
+
+def test_artifacts_that_were_left_out_can_follow(repo: GitRepo, bare_remote: GitRepo, tmp_path: Path) -> None:
+    run = recording.make(repo, files=[file_of(tmp_path, 1), file_of(tmp_path, 2)])
+    _, _, err = attempt(repo, "push", "--no-artifacts")
+    assert "1 run(s) go without their artifacts; `git track push origin --artifacts '*'` sends these later" in err
+    assert attempt(repo, "push")[2] == "everything up-to-date\n"
+    assert ask(repo, "push", "--artifacts", "1.bin") == "sent 1 artifact, 97.7 KiB, to 'origin'\n"
+    assert ask(repo, "push", run.id) == "sent 1 artifact, 97.7 KiB, to 'origin'\n"
+    assert stored(bare_remote.path / "lfs/objects") == {pointer_of(1).sha256, pointer_of(2).sha256}
+
+
+def test_a_store_that_lost_what_it_had_gets_it_again(repo: GitRepo, bare_remote: GitRepo, tmp_path: Path) -> None:
+    recording.make(repo, files=[file_of(tmp_path, 1)])
+    ask(repo, "push")
+    shutil.rmtree(bare_remote.path / "lfs")
+    assert ask(repo, "push", "origin", "--artifacts", "*") == "sent 1 artifact, 97.7 KiB, to 'origin'\n"
+    assert stored(bare_remote.path / "lfs/objects") == {pointer_of(1).sha256}
 
 
 def test_a_dry_run_says_how_much_would_go_and_sends_nothing(

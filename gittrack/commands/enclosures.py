@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gittrack import output
+from gittrack import output, remote
 from gittrack.errors import GittrackError, RemoteError
+from gittrack.model import Run
 from gittrack.refname import Oid, RunId
 from gittrack.repo import Repo
 from gittrack.sync import enclosing
@@ -23,11 +24,19 @@ class Enclosures:
         self._place, self._name = place, name
         self._only, self._quiet = only, quiet
         self._held: Mapping[RunId, GittrackError] = {}
+        self.again: dict[RunId, Oid] = {}
+
+    def look_again(self, runs: Iterable[Run]) -> None:
+        """Has the payloads of runs looked at although the remote has all of their commits.
+
+        They may have gone without them (`--no-artifacts`), or a store may have lost what it had."""
+        self.again |= {run.id: run.oid for run in runs if run.artifact_pointers and run.oid}
 
     def _found(self, out: Outgoing) -> tuple[dict[RunId, enclosing.Paths], set[RunId]]:
         """Returns the payloads of what goes out, and which of these runs the remote has in an earlier version."""
         there = enclosing.there(self._place.git, self._name)
         found = enclosing.of_runs(self._place.git, out.all, there=there)
+        found |= enclosing.of_runs(self._place.git, list(self.again.items()), there={})
         return found, {run for run in found if run in there}
 
     def tell_what_would_go(self, out: Outgoing) -> None:
@@ -79,6 +88,14 @@ class Enclosures:
             cause=first.cause,
             hint=first.hint or "`git track push` tries again; `--no-artifacts` sends the runs alone",
         )
+
+
+def tell_left(runs: Iterable[Run], name: str) -> None:
+    """Says of runs that go without their payloads how these can follow."""
+    left = sum(1 for run in runs if run.artifact_pointers)
+    if left:
+        again = f"git track push {remote.label(name)} --artifacts '*'"
+        output.warn(f"{left} run(s) go without their artifacts; `{again}` sends these later")
 
 
 def _without(out: Outgoing, held: Mapping[RunId, GittrackError]) -> tuple[tuple[RunId, Oid], ...]:

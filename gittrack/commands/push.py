@@ -55,20 +55,38 @@ def command(
         runs, where = (where, *runs), None  # `git track push RUN`
     name = remote.choose(place.settings, where, branch=place.git.branch())
     known, out = _outgoing(place, name, runs, dry_run=dry_run, quiet=quiet)
-    if not out:
+    files = None if no_artifacts else enclosures.Enclosures(place, name, only=only, quiet=quiet)
+    if files and (runs or only):  # what is named is looked at again, although the remote has its commits
+        files.look_again(known.find_all(runs) if runs else known.runs)
+    if not (out or (files and files.again)):
         if not quiet:
             output.warn("everything up-to-date")
         return
     ids = {run for run, _ in out.all}
     by_id = {run.id: run for run in (known.index.of(ids) if len(ids) < _LISTED else known.index.brief())}
     out = _agree(place, name, out, by_id, yes=yes or dry_run)
-    files = None if no_artifacts else enclosures.Enclosures(place, name, only=only, quiet=quiet)
     if dry_run:
         _list("would push", [run for run, _ in out.all], by_id)
         if files:
             files.tell_what_would_go(out)
         return
-    out = files.send(out) if files else out
+    _send(place, name, out, files, by_id, quiet=quiet)
+
+
+def _send(  # noqa: PLR0917 - the parts of one push
+    place: Repo,
+    name: str,
+    out: Outgoing,
+    files: enclosures.Enclosures | None,
+    by_id: dict[RunId, Run],
+    *,
+    quiet: bool,
+) -> None:
+    """Sends payloads, then runs, and says what became of them; raises RemoteError unless all arrived."""
+    if files is None:
+        enclosures.tell_left(by_id.values(), name)
+    else:
+        out = files.send(out)
     with output.Progress(quiet=quiet) as progress:
         done = pushing.push(
             place.git, name, out.runs, shelves=out.archives, covered=out.covered, progress=progress.report
