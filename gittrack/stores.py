@@ -144,7 +144,7 @@ def open_store(git: Git, store: StoreAt, settings: Settings) -> Transport:
         path = Path(unquote(rest) if mark else store.url).expanduser()
         if not path.is_absolute():
             raise UsageError(f"store '{store.name}' is '{store.url}', which is no absolute path")
-        return Folder(path)
+        return Folder(path, was_there=settings.flag(f"{_HEAD}{store.name}.seen"))
     if scheme in ("http", "https", "lfs+http", "lfs+https"):
         from gittrack.transports.lfs import Lfs  # noqa: PLC0415 - the same
 

@@ -73,7 +73,7 @@ def command(
     _send(place, name, out, files, by_id, quiet=quiet)
 
 
-def _send(  # noqa: PLR0917 - the parts of one push
+def _send(
     place: Repo,
     name: str,
     out: Outgoing,

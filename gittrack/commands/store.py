@@ -22,6 +22,7 @@ from gittrack.errors import DataRefused, GitFailed, GittrackError, NotFound, Rem
 from gittrack.repo import Repo
 from gittrack.stores import StoreAt
 from gittrack.terminal import printable
+from gittrack.transports.folder import Folder
 from gittrack.transports.protocol import Source, Transport, TransportError
 
 _WITH_USER = ("ssh", "http", "https", "lfs+http", "lfs+https", "abfs", "abfss")  # of Azure it is the container
@@ -72,13 +73,13 @@ def add(name: str, url: str, min_size: str | None, is_default: bool, quiet: bool
         raise UsageError(f"there is a store '{name}' already: {known[name].label}", hint=f"`git track store rm {name}`")
     if min_size is not None and is_default:
         raise UsageError("the default store takes files of all sizes", hint="leave out --min-size, or --default")
-    least = None if min_size is None else settings.size_of("--min-size", min_size)
-    if least == 0:
-        raise UsageError("--min-size is 0", hint="without it, files of all sizes go to the store")
-    added = StoreAt(name, _address(url), least)
-    stores.open_store(place.git, added, settings).close()
+    added = StoreAt(name, _address(url), _least(place, min_size))
+    least = added.least
+    begun = _begun(place, added)
     before = _usual(place)
     _set(place, f"track.store.{name}.url", added.url)
+    if begun:  # when it is gone, its disk is not mounted: it must not be made anew below the mount point
+        _set(place, f"track.store.{name}.seen", "true")
     if min_size is not None:
         _set(place, f"track.store.{name}.minSize", min_size)
     plain = [store for store in known.values() if store.least is None]
@@ -88,6 +89,22 @@ def add(name: str, url: str, min_size: str | None, is_default: bool, quiet: bool
         _set(place, "track.store", plain[0].name)  # with two to choose from, what was the default would be it no more
     if not quiet:
         _tell_added(added, before, is_default=is_default or (least is None and not plain))
+
+
+def _least(place: Repo, text: str | None) -> int | None:
+    least = None if text is None else place.settings.size_of("--min-size", text)
+    if least == 0:
+        raise UsageError("--min-size is 0", hint="without it, files of all sizes go to the store")
+    return least
+
+
+def _begun(place: Repo, added: StoreAt) -> bool:
+    """Checks a store's address, and makes its folder, if it is one on this machine; tells whether that is there now."""
+    opened = stores.open_store(place.git, added, place.settings)
+    try:
+        return isinstance(opened, Folder) and opened.begin()
+    finally:
+        opened.close()
 
 
 def _tell_added(added: StoreAt, before: StoreAt | None, *, is_default: bool) -> None:

@@ -35,8 +35,10 @@ class Folder:
 
     collects = True
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, was_there: bool = False) -> None:
+        """was_there: the folder itself was seen once, so that it is not made anew where its disk is not mounted."""
         self._root = root
+        self._was_there = was_there
         self.label = str(root)
 
     def exists(self, wanted: Sequence[Pointer], *, sending: bool) -> set[Pointer]:
@@ -140,9 +142,17 @@ class Folder:
     def _home(self) -> Path:
         """Returns the folder that has to be there already: the one around the root, or a repository with `lfs`."""
         home = self._root.parent.parent if self._root.parent.name == "lfs" else self._root.parent
+        if self._was_there:
+            home = self._root
         if not home.is_dir():
             raise FileNotFoundError(errno.ENOENT, f"there is no folder '{home}'")
         return home
+
+    def begin(self) -> bool:
+        """Makes the folder, if the one around it is there; tells whether it is there now."""
+        with contextlib.suppress(OSError, _WriteError):
+            self._make(_INCOMING)
+        return self._root.is_dir()
 
     def delete(self, sha256: str) -> None:
         """Deletes a payload, and the folders that become empty."""

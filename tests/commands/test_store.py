@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tests import recording
 from tests.gitcmd import GitRepo
 from tests.runs import ask, attempt
 from tests.test_completion import completions
@@ -31,7 +33,9 @@ def test_a_store_is_a_setting_of_this_clone(repo: GitRepo, tmp_path: Path) -> No
         f"files of 1.0 GiB or more go to 'large' ({large})\n"
     )
     assert config(repo) == {
+        "track.store.lab.seen": "true",
         "track.store.lab.url": str(lab),
+        "track.store.large.seen": "true",
         "track.store.large.url": str(large),
         "track.store.large.minsize": "1G",
     }
@@ -43,6 +47,24 @@ def test_a_store_is_a_setting_of_this_clone(repo: GitRepo, tmp_path: Path) -> No
     ask(repo, "store", "rm", "large")
     ask(repo, "store", "rm", "lab")
     assert config(repo) == {}
+
+
+def test_a_folder_that_was_there_is_not_made_anew_where_its_disk_is_not_mounted(
+    repo: GitRepo, bare_remote: GitRepo, tmp_path: Path
+) -> None:
+    lab = tmp_path / "mount" / "lab"
+    lab.parent.mkdir()
+    ask(repo, "store", "add", "lab", str(lab))
+    (tmp_path / "model.bin").write_bytes(b"m" * 100_000)
+    recording.make(repo, files=[str(tmp_path / "model.bin")])
+    shutil.rmtree(lab)
+    for words in (("push",), ("store", "check")):
+        code, _, err = attempt(repo, *words)
+        assert code == 4
+        assert f"there is no folder '{lab}'" in err
+        assert not lab.exists()
+    lab.mkdir()
+    assert ask(repo, "push").startswith("sent 1 artifact")
 
 
 def test_a_second_store_does_not_take_the_place_of_the_first(repo: GitRepo, tmp_path: Path) -> None:
