@@ -13,15 +13,18 @@ import os
 import re
 import shlex
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from gittrack import packs, redact, scratch, values
 from gittrack.codec import tree
+from gittrack.codec.pointer import Pointer
 from gittrack.errors import GitFailed, UsageError
 from gittrack.git import Git, known_commits
+from gittrack.hashes import Hashes
 from gittrack.model import Code, Omitted
+from gittrack.payloads import Payloads
 from gittrack.porcelain import Status
 from gittrack.refname import Oid
 from gittrack.settings import Settings
@@ -32,6 +35,7 @@ SNAPSHOT_MESSAGE = b"snapshot of uncommitted work\n"
 MAX_FILES = 10_000
 MAX_TOTAL = 256 * 1024 * 1024
 _ATTEMPTS = 3
+_SMALL = 32 * 1024  # bytes; what is no larger is hardly a payload, and not looked up
 
 SECRET_FILES = (
     ".env .env.* *.env .envrc *.pem *.key *.p12 *.pfx *.jks *.keystore *.kdbx *.ppk id_rsa* id_dsa* id_ecdsa* "
@@ -133,8 +137,17 @@ def remote_address(settings: Settings, branch: str | None) -> str | None:
 # The snapshot ---------------------------------------------------------------------------------------------------
 
 
-def choose(root: Path, status: Status, *, limit: int, redacting: bool = True) -> tuple[list[str], tuple[Omitted, ...]]:
-    """Returns the paths that go into the snapshot, and what is left out with the reason."""
+def choose(
+    root: Path,
+    status: Status,
+    *,
+    limit: int,
+    redacting: bool = True,
+    is_payload: Callable[[os.stat_result], bool] = lambda _: False,
+) -> tuple[list[str], tuple[Omitted, ...]]:
+    """Returns the paths that go into the snapshot, and what is left out with the reason.
+
+    is_payload: tells of a file that is not tracked whether it is stored already, as an artifact of a run."""
     chosen: list[str] = []
     omitted = list(status.unread)
     environments = _environment_folders(status.untracked)
@@ -150,7 +163,7 @@ def choose(root: Path, status: Status, *, limit: int, redacting: bool = True) ->
         folder = next((folder for folder in environments if path.startswith(folder)), None)
         if folder is not None:
             continue
-        why, size = _why_left_out(root, path, limit)
+        why, size = _why_left_out(root, path, limit, is_payload)
         if why is None and redacting:
             why = _holds_secret(root, path, limit)
         if why is None and (count == MAX_FILES or total + (size or 0) > MAX_TOTAL):
@@ -165,7 +178,9 @@ def choose(root: Path, status: Status, *, limit: int, redacting: bool = True) ->
     return chosen, tuple(omitted)
 
 
-def _why_left_out(root: Path, path: str, limit: int) -> tuple[str | None, int | None]:
+def _why_left_out(
+    root: Path, path: str, limit: int, is_payload: Callable[[os.stat_result], bool]
+) -> tuple[str | None, int | None]:
     if path.endswith("/"):
         return "a repository of its own", None
     if is_secret(path):
@@ -178,6 +193,8 @@ def _why_left_out(root: Path, path: str, limit: int) -> tuple[str | None, int | 
         return f"larger than {limit} bytes", status.st_size
     if not os.path.islink(root / path) and not os.access(root / path, os.R_OK):
         return "cannot be read (permission denied)", status.st_size
+    if is_payload(status):
+        return "an artifact of a run, which is stored already", status.st_size
     return None, status.st_size
 
 
@@ -261,7 +278,15 @@ def _write_tree(
     private: scratch.Scratch, status: Status, *, limit: int, redacting: bool
 ) -> tuple[Oid, tuple[Omitted, ...]]:
     """Stores the work tree as a tree in the private object folder; returns its id, and what is left out."""
-    chosen, omitted = choose(private.git.place.work_tree or Path(), status, limit=limit, redacting=redacting)
+    common_dir = private.git.place.common_dir
+    known, payloads = Hashes(common_dir), Payloads(common_dir)
+
+    def is_payload(file: os.stat_result) -> bool:
+        sha256 = known.find(file) if file.st_size > _SMALL and stat.S_ISREG(file.st_mode) else None
+        return sha256 is not None and payloads.own(Pointer(sha256, file.st_size)) is not None
+
+    root = private.git.place.work_tree or Path()
+    chosen, omitted = choose(root, status, limit=limit, redacting=redacting, is_payload=is_payload)
     if redacting:
         omitted = tuple(replace(left, path=redact.path(left.path)[0]) for left in omitted)
     private.restore(sorted(set(status.changed) - set(chosen)), status.commit)

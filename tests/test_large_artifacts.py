@@ -372,3 +372,22 @@ def test_a_logged_pointer_is_a_file_and_points_to_nothing(repo: GitRepo, tmp_pat
     assert found.yaml("artifacts.yaml")["model.pt"]["kind"] == "blob"
     assert found.raw(".gitattributes") is None
     repo.track("fsck")
+
+
+def test_a_file_that_is_stored_as_an_artifact_does_not_go_into_the_next_snapshot_too(repo: GitRepo) -> None:
+    (repo.path / "model.pt").write_bytes(content(1))
+    (repo.path / "other.bin").write_bytes(content(2))
+    with running(repo) as run:
+        run.log_artifact(repo.path / "model.pt")
+    with running(repo) as run:
+        pass
+    first, second = recorded_runs(repo)
+    assert "model.pt" in repo.git("ls-tree", "--name-only", first.facts["code"]["snapshot"])
+    assert repo.git("ls-tree", "--name-only", second.facts["code"]["snapshot"]).split() == ["other.bin", "train.py"]
+    (left,) = second.facts["code"]["omitted"]
+    assert left == {"path": "model.pt", "size": SIZE, "why": "an artifact of a run, which is stored already"}
+    (repo.path / "model.pt").write_bytes(content(3))
+    with running(repo) as run:
+        pass
+    third = recorded_runs(repo)[-1]
+    assert "model.pt" in repo.git("ls-tree", "--name-only", third.facts["code"]["snapshot"])
