@@ -277,10 +277,8 @@ class Session:
 
     def rename(self, path: str, target: str) -> None:
         """Renames a file; where the server cannot replace one, a target that is there is refused."""
-        if _RENAME in self._offered:
-            self._done(Kind.EXTENDED, text(_RENAME), text(path), text(target))
-        else:
-            self._done(Kind.RENAME, text(path), text(target))
+        kind, name = (Kind.EXTENDED, text(_RENAME)) if _RENAME in self._offered else (Kind.RENAME, b"")
+        self._done(kind, name, text(path), text(target))
 
     def space(self, path: str) -> int | None:
         """Returns how many bytes are free for us on the disk of a path, None if the server does not tell."""
@@ -388,8 +386,7 @@ class Session:
             while view:
                 piece = view[: min(self._most, sync_every - at % sync_every)]
                 settle(WINDOW - len(piece))
-                head = text(handle) + struct.pack(">QI", at, len(piece))
-                add(len(piece), Kind.WRITE, head, piece)
+                add(len(piece), Kind.WRITE, text(handle) + struct.pack(">QI", at, len(piece)), piece)
                 at += len(piece)
                 view = view[len(piece) :]
                 if at % sync_every == 0 and self.can_sync:
