@@ -7,11 +7,9 @@ fails for a reason that may pass is tried again, as long as it gets on."""
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import random
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,9 +21,9 @@ from typing import TypeVar
 from gittrack.codec.pointer import Pointer
 from gittrack.errors import DataRefused, GittrackError
 from gittrack.meter import Meter
+from gittrack.parts import Part, claimed, hash_prefix, write_at
 from gittrack.payloads import Payloads
-from gittrack.shared import share
-from gittrack.transports.protocol import CHUNK, NotThere, Source, Transport, TransportError
+from gittrack.transports.protocol import NotThere, Source, Transport, TransportError
 
 AT_ONCE = 8
 _BATCH = 100  # payloads that a store is asked for at a time, as git-lfs does
@@ -161,16 +159,17 @@ def _send_one(transport: Transport, pointer: Pointer, path: Path, meter: Meter) 
 
 def _bring_one(payloads: Payloads, transport: Transport, pointer: Pointer, meter: Meter) -> None:
     """Brings one payload; goes on from what an earlier attempt left, of this process or of another."""
-    part = payloads.incoming() / f"{pointer.sha256}.part"
-    with _sole(part) as is_sole:
-        mine = part if is_sole else part.with_name(f"{pointer.sha256}.{os.getpid()}-{threading.get_ident()}.part")
+    with _claimed(payloads, pointer) as part:
         if payloads.own(pointer):  # another process was faster
+            meter.add(pointer.size)
+            meter.end_one()
+            part.path.unlink(missing_ok=True)
             return
         last = -1
 
         def attempt() -> None:
             nonlocal last
-            size = _receive(transport, pointer, mine, meter, payloads)
+            size = _receive(transport, pointer, part, meter)
             if size < pointer.size:
                 got_on, last = size > last, size
                 raise TransportError(
@@ -179,94 +178,56 @@ def _bring_one(payloads: Payloads, transport: Transport, pointer: Pointer, meter
 
         try:
             _patiently(attempt)
+            payloads.place(part.path, pointer)
+        except OSError as exc:
+            raise _cannot_keep(pointer, exc) from exc
         except (DataRefused, NotThere):
-            mine.unlink(missing_ok=True)
+            part.path.unlink(missing_ok=True)
             raise
-        finally:
-            if not is_sole:
-                mine.unlink(missing_ok=True)
     meter.end_one()
 
 
-def _receive(transport: Transport, pointer: Pointer, part: Path, meter: Meter, payloads: Payloads) -> int:
-    """Appends what comes to the part that is there, and places it when it is whole; returns its size in bytes."""
-    digest = hashlib.sha256()
-    number = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    with os.fdopen(number, "r+b", buffering=0) as file:
-        share(part)
-        size = _hash_prefix(file.fileno(), digest, pointer.size)
-        os.lseek(number, size, os.SEEK_SET)
-        os.ftruncate(number, size)
-        meter.add(size)
-        begun = size
+@contextlib.contextmanager
+def _claimed(payloads: Payloads, pointer: Pointer) -> Iterator[Part]:
+    """Yields a part that nobody else writes to; raises DataRefused if there can be none."""
+    with contextlib.ExitStack() as stack:
         try:
-            if size < pointer.size:
-                with contextlib.closing(transport.get(pointer, start=size)) as chunks:
-                    for chunk in chunks:
-                        size += len(chunk)
-                        if size > pointer.size:
-                            raise _wrong(transport, pointer, "it is longer than its pointer says")
-                        digest.update(chunk)
-                        _write(number, chunk)
-                        meter.add(len(chunk))
+            part = stack.enter_context(claimed(payloads.incoming(), pointer.sha256))
         except OSError as exc:
             raise _cannot_keep(pointer, exc) from exc
-        finally:
-            if size != pointer.size:
-                meter.add(-min(size, pointer.size))
-    if size < pointer.size:
-        return size
-    if digest.hexdigest() != pointer.sha256:
-        part.unlink(missing_ok=True)
+        yield part
+
+
+def _receive(transport: Transport, pointer: Pointer, part: Part, meter: Meter) -> int:
+    """Appends what comes to the part that is there; returns its size in bytes. What is complete is verified too."""
+    digest = hashlib.sha256()
+    try:
+        begun = size = hash_prefix(part.number, digest, pointer.size)
+        os.ftruncate(part.number, size)
+    except OSError as exc:
+        raise _cannot_keep(pointer, exc) from exc
+    meter.add(size)
+    try:
+        if size < pointer.size:
+            with contextlib.closing(transport.get(pointer, start=size)) as chunks:
+                for chunk in chunks:
+                    if size + len(chunk) > pointer.size:
+                        raise _wrong(transport, pointer, "it is longer than its pointer says")
+                    digest.update(chunk)
+                    size += write_at(part.number, chunk, size)
+                    meter.add(len(chunk))
+    except OSError as exc:
+        raise _cannot_keep(pointer, exc) from exc
+    finally:
+        if size != pointer.size:
+            meter.add(-size)
+    if size == pointer.size and digest.hexdigest() != pointer.sha256:
+        os.ftruncate(part.number, 0)
         meter.add(-size)
         if begun:  # what was there before may be what is wrong
             raise TransportError(f"'{transport.label}' gave other bytes than before", passing=True)
         raise _wrong(transport, pointer, "its bytes are not what its pointer says")
-    try:
-        payloads.place(part, pointer)
-    except OSError as exc:
-        raise _cannot_keep(pointer, exc) from exc
     return size
-
-
-def _hash_prefix(number: int, digest: hashlib._Hash, most: int) -> int:
-    """Hashes what a part has, at most as much as it may have; returns how much that is."""
-    at = 0
-    while at < most and (chunk := os.pread(number, min(CHUNK, most - at), at)):
-        digest.update(chunk)
-        at += len(chunk)
-    return at
-
-
-def _write(number: int, chunk: bytes) -> None:
-    view = memoryview(chunk)
-    while view:
-        view = view[os.write(number, view) :]
-
-
-@contextlib.contextmanager
-def _sole(part: Path) -> Iterator[bool]:
-    """Yields whether no other process or thread writes to a part now; True where a file system has no such locks."""
-    try:
-        import fcntl  # noqa: PLC0415 - not on every system
-    except ImportError:
-        yield True
-        return
-    number = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    try:
-        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # It may have been placed between the opening and the lock, and the next one begun.
-        with contextlib.suppress(FileNotFoundError):
-            if os.fstat(number).st_ino != os.stat(part).st_ino:
-                yield False
-                return
-        yield True
-    except OSError as exc:
-        if exc.errno not in (errno.EAGAIN, errno.EACCES):
-            raise
-        yield False
-    finally:
-        os.close(number)
 
 
 # How ----------------------------------------------------------------------------------------------------------------
