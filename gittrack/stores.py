@@ -146,16 +146,16 @@ def open_store(git: Git, store: StoreAt, settings: Settings) -> Transport:
             raise UsageError(f"store '{store.name}' is '{store.url}', which is no absolute path")
         return Folder(path, was_there=settings.flag(f"{_HEAD}{store.name}.seen"))
     if scheme in ("http", "https", "lfs+http", "lfs+https"):
-        from gittrack.transports.lfs import Lfs  # noqa: PLC0415 - the same
+        from gittrack.transports.lfs.store import Lfs  # noqa: PLC0415 - the same
 
         url = store.url.removeprefix("lfs+")
         return Lfs(url, git=git, settings=settings, remote=store.name if store.of_remote else None)
     if scheme in ("ssh", "sftp"):
-        from gittrack.transports.ssh import Ssh  # noqa: PLC0415 - the same
+        from gittrack.transports.ssh.store import Ssh  # noqa: PLC0415 - the same
 
         return Ssh(store.url, git=git, settings=settings)
     if scheme in CLOUDS:
-        from gittrack.transports.cloud import Cloud  # noqa: PLC0415 - the same
+        from gittrack.transports.cloud.store import Cloud  # noqa: PLC0415 - the same
 
         return Cloud(store.url, environ=settings.environ)
     raise UsageError(

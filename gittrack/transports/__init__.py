@@ -1,1 +1,1 @@
-"""Where payloads are kept besides this clone: a module per kind of place (docs/format.md, chapter 16)."""
+"""Where payloads are kept besides this clone: a module or folder per kind of store (docs/format.md, chapter 16)."""

@@ -10,7 +10,7 @@ from gittrack.git import Git, discover
 from gittrack.payloads import Payloads
 from gittrack.settings import environment, read_settings
 from gittrack.stores import StoreAt, of_remote, open_store
-from gittrack.transports.lfs import Lfs
+from gittrack.transports.lfs.store import Lfs
 from gittrack.transports.protocol import Source, Transport
 from tests.gitcmd import GitRepo
 

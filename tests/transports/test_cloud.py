@@ -20,10 +20,11 @@ import pytest
 from gittrack import carrying, stores
 from gittrack.errors import DataRefused, GittrackError, NotInstalled, UsageError
 from gittrack.repo import open_repo
-from gittrack.transports import awsprofile, bucket, cloud, s3parts
-from gittrack.transports.cloud import Cloud
+from gittrack.transports.cloud import awsprofile, bucket, s3parts
+from gittrack.transports.cloud import store as cloud
+from gittrack.transports.cloud.room import Room
+from gittrack.transports.cloud.store import Cloud
 from gittrack.transports.protocol import CHUNK, Source, Transport, TransportError
-from gittrack.transports.room import Room
 from tests.gitcmd import GitRepo
 from tests.runs import ask, attempt
 from tests.servers import buckets
@@ -611,7 +612,7 @@ _SEND = """
 import os, sys
 from pathlib import Path
 from gittrack.codec.pointer import Pointer
-from gittrack.transports.cloud import Cloud
+from gittrack.transports.cloud.store import Cloud
 from gittrack.transports.protocol import Source
 def peak():  # ru_maxrss begins with what the process held that started this one
     return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])

@@ -12,7 +12,7 @@ import pytest
 from gittrack import carrying
 from gittrack.errors import DataRefused
 from gittrack.payloads import Payloads
-from gittrack.transports.lfs import Lfs
+from gittrack.transports.lfs.store import Lfs
 from gittrack.transports.protocol import NotThere, Source, TransportError
 from tests.gitcmd import GitRepo
 from tests.servers.lfs import BASE, Handler, LfsServer, cut, early, lfs_server, status, times

@@ -11,7 +11,7 @@ import pytest
 
 from gittrack import carrying
 from gittrack.errors import DataRefused
-from gittrack.transports.lfs import Lfs
+from gittrack.transports.lfs.store import Lfs
 from gittrack.transports.protocol import TransportError
 from tests.gitcmd import GitRepo
 from tests.servers.lfs import BASE, TOKEN, Handler, LfsServer, Rule, lfs_server, raw, stall, status, times

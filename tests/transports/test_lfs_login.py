@@ -11,8 +11,8 @@ import pytest
 
 from gittrack import carrying
 from gittrack.settings import read_settings
+from gittrack.transports.lfs.ways import way_to
 from gittrack.transports.protocol import Transport, TransportError
-from gittrack.transports.ways import way_to
 from tests.gitcmd import GitRepo
 from tests.servers import odd
 from tests.servers.lfs import LfsServer, lfs_server, status

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gittrack.transports import sigv4
-from gittrack.transports.awsprofile import Keys
+from gittrack.transports.cloud import sigv4
+from gittrack.transports.cloud.awsprofile import Keys
 
 HOST = "examplebucket.s3.amazonaws.com"
 KEYS = Keys("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")

@@ -19,9 +19,9 @@ import pytest
 from gittrack import carrying, repo, stores
 from gittrack.errors import DataRefused, UsageError
 from gittrack.repo import Repo
-from gittrack.transports import sftp, tunnel
 from gittrack.transports.protocol import NotThere, Source, Transport, TransportError
-from gittrack.transports.ssh import Ssh
+from gittrack.transports.ssh import sftp, tunnel
+from gittrack.transports.ssh.store import Ssh
 from tests import recording
 from tests.gitcmd import GitRepo
 from tests.runs import ask, attempt

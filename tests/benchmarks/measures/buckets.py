@@ -34,7 +34,7 @@ WORK = """
 import os, sys
 from pathlib import Path
 from gittrack.codec.pointer import Pointer
-from gittrack.transports.cloud import Cloud
+from gittrack.transports.cloud.store import Cloud
 from gittrack.transports.protocol import Source
 url, what, path, sha256 = sys.argv[1:]
 pointer = Pointer(sha256, os.path.getsize(path))

@@ -27,12 +27,12 @@ from urllib.parse import parse_qs, quote, urlsplit
 import urllib3
 
 from gittrack.errors import DataRefused
-from gittrack.transports import cloudrefusals, sigv4
-from gittrack.transports.awsprofile import Keys
-from gittrack.transports.bucket import Place
-from gittrack.transports.cloudrefusals import Answer
+from gittrack.transports.cloud import refusals, sigv4
+from gittrack.transports.cloud.awsprofile import Keys
+from gittrack.transports.cloud.bucket import Place
+from gittrack.transports.cloud.refusals import Answer
+from gittrack.transports.cloud.room import Room
 from gittrack.transports.protocol import Source, TransportError
-from gittrack.transports.room import Room
 
 AT_ONCE = 8
 _ATTEMPTS = 4
@@ -121,7 +121,7 @@ class S3Parts:
             upload = _value(max(found, key=lambda text: _value(text, "Initiated")), "UploadId")
             return _Open(name, upload, dict(self._parts(name, upload)))
         except TransportError as exc:
-            if exc.passing and exc.cause != cloudrefusals.GONE:
+            if exc.passing and exc.cause != refusals.GONE:
                 raise
             return None
 
@@ -187,8 +187,8 @@ class S3Parts:
         body = f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{parts}</CompleteMultipartUpload>'
         said = self._ask("POST", upload.name, {"uploadId": upload.id}, [body.encode()]).text
         if "<CompleteMultipartUploadResult" not in said:  # a failure comes with status 200, because it comes late
-            code = cloudrefusals.code_in(said)
-            raise cloudrefusals.failed(self._where, "write to", Answer(500, code, said)) if code else self._nonsense()
+            code = refusals.code_in(said)
+            raise refusals.failed(self._where, "write to", Answer(500, code, said)) if code else self._nonsense()
 
     def _abort(self, upload: _Open) -> None:
         with contextlib.suppress(TransportError):
@@ -217,8 +217,8 @@ class S3Parts:
             answer = self._once(request, digest, partial(_pieces, block, stopped), sum(map(len, block)))
             if isinstance(answer, _Sent):
                 return answer
-            error = cloudrefusals.failed(self._where, "write to", answer)
-            is_passing = isinstance(error, TransportError) and error.passing and error.cause != cloudrefusals.GONE
+            error = refusals.failed(self._where, "write to", answer)
+            is_passing = isinstance(error, TransportError) and error.passing and error.cause != refusals.GONE
             if not is_passing or attempt + 1 == _ATTEMPTS:
                 raise error
             time.sleep(0.3 * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
@@ -247,7 +247,7 @@ class S3Parts:
             return Answer(0, "", "", _sign(exc))
         if 200 <= answer.status < 300:
             return _Sent(answer.headers.get("ETag", ""), text)
-        return Answer(answer.status, cloudrefusals.code_in(text), text)
+        return Answer(answer.status, refusals.code_in(text), text)
 
 
 def _blocks(source: Source, part: int, room: Room) -> Iterator[Block]:
@@ -299,7 +299,7 @@ def _value(text: str, name: str) -> str:
 
 
 def _sign(exc: urllib3.exceptions.HTTPError) -> str:
-    """Returns what kind of failure it was, as `cloudrefusals` looks for it; its own words hold addresses."""
+    """Returns what kind of failure it was, as `refusals` looks for it; its own words hold addresses."""
     kinds = {
         urllib3.exceptions.ConnectTimeoutError: "TimedOut",
         urllib3.exceptions.NameResolutionError: "dns error",

@@ -18,12 +18,12 @@ from gittrack import redact
 from gittrack.codec.pointer import Pointer
 from gittrack.git import Git
 from gittrack.settings import Settings
-from gittrack.transports import refusals, suggested
-from gittrack.transports.access import Access, Door, has_authorization
-from gittrack.transports.batch import TYPE, Action, Offer, Refusal, decode_answer, encode_request
-from gittrack.transports.http import Answer, Body, Http
+from gittrack.transports.lfs import refusals, suggested
+from gittrack.transports.lfs.access import Access, Door, has_authorization
+from gittrack.transports.lfs.batch import TYPE, Action, Offer, Refusal, decode_answer, encode_request
+from gittrack.transports.lfs.http import Answer, Body, Http
+from gittrack.transports.lfs.urls import is_web, origin, place
 from gittrack.transports.protocol import NotThere, Source, Stored, TransportError
-from gittrack.transports.urls import is_web, origin, place
 
 _MOST = 100  # objects in a batch, as git-lfs has it
 _REMEMBERED = 2000  # offers that wait to be used

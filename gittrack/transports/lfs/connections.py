@@ -16,9 +16,9 @@ import urllib3
 import urllib3.connection
 from urllib3 import exceptions
 
+from gittrack.transports.lfs.urls import is_web, place
+from gittrack.transports.lfs.ways import Way
 from gittrack.transports.protocol import TransportError
-from gittrack.transports.urls import is_web, place
-from gittrack.transports.ways import Way
 
 _INTERIM = 20  # answers with 1xx before the real one
 _JOINED = 1 << 16  # bytes of a body that are sent together with its headers

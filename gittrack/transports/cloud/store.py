@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from gittrack.codec.pointer import Pointer, is_sha256
 from gittrack.errors import GittrackError
-from gittrack.transports import bucket, cloudrefusals
+from gittrack.transports.cloud import bucket, refusals
+from gittrack.transports.cloud.room import Room
 from gittrack.transports.protocol import CHUNK, NotThere, Source, Stored, TransportError, key
-from gittrack.transports.room import Room
 
 if TYPE_CHECKING:
-    from gittrack.transports.s3parts import S3Parts
+    from gittrack.transports.cloud.s3parts import S3Parts
 
 _ASKED_AT_ONCE = 16
 _PART = 8 << 20
@@ -85,9 +85,9 @@ class Cloud:
         try:
             next(iter(self._obstore.list(self._opened.reads, f"{self._place.prefix}00", chunk_size=1)), None)
         except self._faults as exc:
-            answer = cloudrefusals.answer_of(exc)
-            if cloudrefusals.is_no_bucket(answer):
-                raise cloudrefusals.failed(self._place, "read", answer) from None
+            answer = refusals.answer_of(exc)
+            if refusals.is_no_bucket(answer):
+                raise refusals.failed(self._place, "read", answer) from None
 
     def get(self, pointer: Pointer, *, start: int = 0) -> Generator[bytes, None, None]:
         """Yields the content from byte `start` on."""
@@ -109,8 +109,8 @@ class Cloud:
         except self._faults as exc:
             error = self._failed("read", exc)
             if isinstance(exc, FileNotFoundError) or isinstance(error, NotThere):
-                answer = cloudrefusals.answer_of(exc)
-                if not cloudrefusals.is_no_bucket(answer):
+                answer = refusals.answer_of(exc)
+                if not refusals.is_no_bucket(answer):
                     raise NotThere(f"'{self.label}' does not have payload {pointer.sha256[:12]}") from None
             raise error from None
 
@@ -142,7 +142,7 @@ class Cloud:
         """Returns what sends parts that a later attempt finds again, or None where nothing but obstore can send."""
         if self._opened.keys is None:
             return None
-        from gittrack.transports.s3parts import S3Parts  # noqa: PLC0415 - only large payloads need it
+        from gittrack.transports.cloud.s3parts import S3Parts  # noqa: PLC0415 - only large payloads need it
 
         with self._lock:
             if self._parts is None:
@@ -172,9 +172,9 @@ class Cloud:
         try:
             self._obstore.delete(self._opened.reads, self._key(sha256))
         except FileNotFoundError as exc:
-            answer = cloudrefusals.answer_of(exc)
-            if cloudrefusals.is_no_bucket(answer):
-                raise cloudrefusals.failed(self._place, "delete from", answer) from None
+            answer = refusals.answer_of(exc)
+            if refusals.is_no_bucket(answer):
+                raise refusals.failed(self._place, "delete from", answer) from None
         except self._faults as exc:
             raise self._failed("delete from", exc) from None
 
@@ -202,7 +202,7 @@ class Cloud:
         return self._place.prefix + key(sha256)
 
     def _failed(self, what: str, exc: Exception) -> GittrackError:
-        return cloudrefusals.failed(self._place, what, cloudrefusals.answer_of(exc))
+        return refusals.failed(self._place, what, refusals.answer_of(exc))
 
 
 class _Watched:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from gittrack.errors import NotInstalled, UsageError
-from gittrack.transports import awsprofile
-from gittrack.transports.awsprofile import Keys
+from gittrack.transports.cloud import awsprofile
+from gittrack.transports.cloud.awsprofile import Keys
 from gittrack.transports.protocol import TransportError
 
 if TYPE_CHECKING:

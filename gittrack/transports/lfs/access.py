@@ -13,10 +13,10 @@ from urllib.parse import urlsplit, urlunsplit
 from gittrack import remote as remotes
 from gittrack.git import Git
 from gittrack.settings import Settings
-from gittrack.transports import sshpass
-from gittrack.transports.credentials import Login, Pass
-from gittrack.transports.http import Answer, Http
-from gittrack.transports.urls import is_web, origin
+from gittrack.transports.lfs import sshpass
+from gittrack.transports.lfs.credentials import Login, Pass
+from gittrack.transports.lfs.http import Answer, Http
+from gittrack.transports.lfs.urls import is_web, origin
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,10 @@ from urllib3 import exceptions
 from gittrack.answers import without_secrets
 from gittrack.git import Git
 from gittrack.settings import Settings
-from gittrack.transports.connections import Connections, make
+from gittrack.transports.lfs.connections import Connections, make
+from gittrack.transports.lfs.urls import is_web, origin, place
+from gittrack.transports.lfs.ways import Way, way_to
 from gittrack.transports.protocol import CHUNK, TransportError
-from gittrack.transports.urls import is_web, origin, place
-from gittrack.transports.ways import Way, way_to
 from gittrack.version import VERSION
 
 MOST_JSON = 16 << 20  # bytes of an answer that is JSON

@@ -20,9 +20,9 @@ from urllib.parse import unquote, urlsplit
 from gittrack import answers, remote, transfer, vitals
 from gittrack.errors import UsageError
 from gittrack.settings import Settings
-from gittrack.transports.packets import Broken
 from gittrack.transports.protocol import TransportError
-from gittrack.transports.sftp import Session
+from gittrack.transports.ssh.packets import Broken
+from gittrack.transports.ssh.sftp import Session
 
 _CONNECT = 10.0  # seconds that a connection may take to be made
 _KEPT = 1 << 16  # bytes of what ssh said

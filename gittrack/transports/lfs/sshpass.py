@@ -17,10 +17,10 @@ from urllib.parse import unquote, urlsplit
 from gittrack import answers, redact, remote, transfer
 from gittrack.git import Git
 from gittrack.settings import Settings
-from gittrack.transports.batch import seconds_left
-from gittrack.transports.http import clean_headers
+from gittrack.transports.lfs.batch import seconds_left
+from gittrack.transports.lfs.http import clean_headers
+from gittrack.transports.lfs.urls import is_web
 from gittrack.transports.protocol import TransportError
-from gittrack.transports.urls import is_web
 
 _SCP = re.compile(r"((?:[^@/:]+@)?(?:\[[^\]]+\]|[^/:@\[]+)):(?!//)(.+)", re.DOTALL)
 _UNKNOWN = re.compile(rb"unrecognized command|unknown (?:git )?command|command not found|not allowed", re.IGNORECASE)

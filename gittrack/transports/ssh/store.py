@@ -22,11 +22,11 @@ from gittrack.codec.pointer import Pointer, is_sha256
 from gittrack.errors import DataRefused
 from gittrack.git import Git
 from gittrack.settings import Settings, host_name
-from gittrack.transports import sftp, tunnel
-from gittrack.transports.packets import Attributes, Broken, Refused
 from gittrack.transports.protocol import NotThere, Source, Stored, TransportError, key
-from gittrack.transports.sftp import Session
-from gittrack.transports.tunnel import Line
+from gittrack.transports.ssh import sftp, tunnel
+from gittrack.transports.ssh.packets import Attributes, Broken, Refused
+from gittrack.transports.ssh.sftp import Session
+from gittrack.transports.ssh.tunnel import Line
 
 _SYNC_EVERY = 16 << 20  # bytes
 _LINES = 4  # connections at most: each has a window of 2 MiB in OpenSSH, whatever the distance

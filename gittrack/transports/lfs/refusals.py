@@ -12,8 +12,8 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from gittrack.codec.pointer import Pointer
-from gittrack.transports.batch import Refusal
-from gittrack.transports.http import Answer
+from gittrack.transports.lfs.batch import Refusal
+from gittrack.transports.lfs.http import Answer
 from gittrack.transports.protocol import TransportError
 
 

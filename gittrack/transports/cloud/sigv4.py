@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import quote
 
-from gittrack.transports.awsprofile import Keys
+from gittrack.transports.cloud.awsprofile import Keys
 
 
 class Request(NamedTuple):

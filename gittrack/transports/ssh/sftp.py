@@ -17,8 +17,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from gittrack.transports import packets
-from gittrack.transports.packets import Attributes, Broken, Kind, Reader, Refused, text
+from gittrack.transports.ssh import packets
+from gittrack.transports.ssh.packets import Attributes, Broken, Kind, Reader, Refused, text
 
 READ, WRITE, CREATE, TRUNCATE, EXCLUSIVE = 0x01, 0x02, 0x08, 0x10, 0x20
 WINDOW = 4 << 20  # bytes of one transfer that are under way at a time

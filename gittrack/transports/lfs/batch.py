@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from gittrack.codec.pointer import Pointer
-from gittrack.transports.http import clean_headers
-from gittrack.transports.urls import is_web
+from gittrack.transports.lfs.http import clean_headers
+from gittrack.transports.lfs.urls import is_web
 
 TYPE = "application/vnd.git-lfs+json"
 _MARGIN = 5.0  # seconds before its end from which on an action is not used any more

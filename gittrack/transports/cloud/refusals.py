@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from gittrack.errors import GittrackError
-from gittrack.transports.bucket import Place
+from gittrack.transports.cloud.bucket import Place
 from gittrack.transports.protocol import NotThere, TransportError
 
 GONE = "what was sent so far is gone there"

@@ -1,0 +1,1 @@
+"""A Git LFS server as a store, over HTTP."""
