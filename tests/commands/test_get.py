@@ -14,6 +14,7 @@ import pytest
 import gittrack as gt
 from gittrack.delivery import Delivery, Parcel
 from gittrack.errors import DataRefused
+from gittrack.transports.protocol import key
 from tests.gitcmd import GitRepo
 from tests.plumbing import folder as tree_of
 from tests.pointing import keep, payloads_of, pointer_to, pointing, put
@@ -238,7 +239,28 @@ def test_a_payload_that_is_damaged_everywhere_gets_no_name(one: GitRepo, lab: Pa
         file.write_bytes(WEIGHTS[::-1])
     code, _, err = attempt(one, "get", "one:model.pt", *options)
     assert (code, "wrong payload" in err) == (5, True)
+    assert f"hint: delete '{key(pointer_to(WEIGHTS).sha256)}' there, then `git track push`" in err
     assert new_files(one) == {}
+
+
+def test_a_store_that_has_only_some_of_a_payload_is_named(one: GitRepo, lab: Path, tmp_path: Path) -> None:
+    one.git("config", "track.store.other.url", str(tmp_path / "other"))
+    (tmp_path / "other").mkdir()
+    put(lab, WEIGHTS).write_bytes(WEIGHTS[:10])
+    code, _, err = attempt(one, "get", "one:model.pt")
+    assert (code, err.splitlines()) == (
+        5,
+        [
+            (
+                f"error: artifact 'model.pt' of run 'one' is not here: '{lab}' has payload "
+                f"{pointer_to(WEIGHTS).sha256[:12]} with a wrong size"
+            ),
+            f"cause: 10 bytes are there, and it has {len(WEIGHTS)}",
+            "hint: `git track push` from a clone that has it whole sends it again",
+        ],
+    )
+    put(tmp_path / "other", WEIGHTS)
+    assert ask(one, "get", "one:model.pt") == "wrote model.pt, 78.1 KiB\n"
 
 
 def test_a_run_that_is_still_recorded_has_no_files_yet(repo: GitRepo) -> None:
