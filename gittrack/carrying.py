@@ -23,7 +23,7 @@ from gittrack.errors import DataRefused, GittrackError
 from gittrack.meter import Meter
 from gittrack.parts import Part, claimed, hash_prefix, write_at
 from gittrack.payloads import Payloads
-from gittrack.transports.protocol import NotThere, Source, Transport, TransportError
+from gittrack.transports.protocol import Measures, NotThere, Source, Transport, TransportError, key
 
 AT_ONCE = 8
 _BATCH = 100  # payloads that a store is asked for at a time, as git-lfs does
@@ -116,7 +116,21 @@ def bring(
         moved += done
         reasons |= failed
         left = [pointer for pointer in left if pointer not in set(done)]
+    for transport in transports:
+        for pointer in left:
+            if pointer not in reasons and (size := wrong_size(transport, pointer)) is not None:
+                reasons[pointer] = _cut_off(transport, pointer, size)
     return Carried(tuple(moved), already, tuple((pointer, _missing(pointer, asked, reasons)) for pointer in left))
+
+
+def wrong_size(transport: Transport, pointer: Pointer) -> int | None:
+    """Returns the size in bytes of what a store has under a payload's name, if it is not the payload's size.
+
+    None also where the store cannot tell."""
+    with contextlib.suppress(TransportError):
+        size = transport.size(pointer) if isinstance(transport, Measures) else None
+        return size if size != pointer.size else None
+    return None
 
 
 def _bring_from(
@@ -296,7 +310,19 @@ def _gone(pointer: Pointer) -> DataRefused:
 
 
 def _wrong(transport: Transport, pointer: Pointer, why: str) -> DataRefused:
-    return DataRefused(f"'{transport.label}' gave a wrong payload {pointer.sha256[:12]}", cause=why)
+    whole = "a clone that has it whole (`git track fsck --artifacts` says so)"
+    hint = f"delete '{key(pointer.sha256)}' there, then `git track push` from {whole}"
+    if not transport.collects:
+        hint = "another store, or another clone, may have it whole; the server's administrators can delete it there"
+    return DataRefused(f"'{transport.label}' gave a wrong payload {pointer.sha256[:12]}", cause=why, hint=hint)
+
+
+def _cut_off(transport: Transport, pointer: Pointer, size: int) -> DataRefused:
+    return DataRefused(
+        f"'{transport.label}' has payload {pointer.sha256[:12]} with a wrong size",
+        cause=f"{size} bytes are there, and it has {pointer.size}",
+        hint="`git track push` from a clone that has it whole sends it again",
+    )
 
 
 def _cannot_keep(pointer: Pointer, exc: OSError) -> DataRefused:

@@ -61,7 +61,7 @@ def artifact(place: Repo, text: str) -> Found:
         try:
             named = naming.find(text, book, commit=place.git.resolve)
         except NotFound:
-            found = _aliased(place, book, text)
+            found = aliased(place, book, text)
             if found is None:
                 raise
             return found
@@ -88,7 +88,7 @@ def below(place: Repo, run: Run, path: str) -> Found:
     raise UsageError(f"'{path}' is a pattern, which means {len(chosen)} file(s)", hint="name a file or a folder")
 
 
-def _aliased(place: Repo, book: Index, text: str) -> Found | None:
+def aliased(place: Repo, book: Index, text: str) -> Found | None:
     """Returns what `NAME@ALIAS` means; None if the text is no such thing, or if nothing has that name at all."""
     asked = _NAMED.fullmatch(text)
     if not asked:
@@ -111,7 +111,7 @@ def _aliased(place: Repo, book: Index, text: str) -> Found | None:
 def _with_artifacts(place: Repo, book: Index, name: str) -> Iterator[tuple[Run, list[Artifact]]]:
     """Yields the runs that may have an artifact of a name, newest first, and what they say of their files."""
     asked = language.parse("artifacts > 0", date=place.git.date)
-    runs = (run for run in book.select(asked, order=(NEWEST_FIRST,)) if run.oid)
+    runs = (run for run in book.select(asked, order=(NEWEST_FIRST,)) if run.oid and not run.deleted)
     raw_name = name.encode("utf-8", "replace")
     with place.git.objects() as objects:
         while batch := list(islice(runs, 200)):

@@ -29,6 +29,8 @@ Progress = Callable[[str], None]
 MAX_BLOB = 1 << 30  # bytes of a file in git
 _ROOT = "artifacts/"
 _MAGIC = frozenset("*?[")
+_COMPARED = 1000  # paths with which one that is none is compared: that takes some 50 ms
+_LIKE = 0.6  # of 1: what difflib calls close
 
 
 class File(NamedTuple):
@@ -109,8 +111,24 @@ def _match_parts(parts: Sequence[str], patterns: Sequence[str]) -> bool:
 def _no_such(files: Sequence[File], asked: str, *, run: str) -> NotFound:
     if not files:
         return NotFound(f"run '{run}' has no artifact '{asked}'", cause="it has none at all")
-    shown = ", ".join(file.path for file in files[:12]) + (f" and {len(files) - 12} more" if len(files) > 12 else "")
-    return NotFound(f"run '{run}' has no artifact '{asked}'", hint=f"it has: {shown}")
+    return NotFound(f"run '{run}' has no artifact '{asked}'", hint=suggestion([file.path for file in files], asked))
+
+
+def suggestion(paths: Sequence[str], asked: str) -> str:
+    """Returns the hint for a path that is none of some paths: the one that may be meant, and those that are nearest."""
+    import difflib  # noqa: PLC0415 - only for an error
+
+    matcher = difflib.SequenceMatcher(b=asked.strip("/").removeprefix(_ROOT))
+
+    def likeness(text: str) -> float:
+        matcher.set_seq1(text)
+        return matcher.ratio()
+
+    # A name may be meant without its folder.
+    near = {path: max(likeness(path), likeness(path.rpartition("/")[2])) for path in paths[:_COMPARED]}
+    found = sorted(near, key=lambda path: -near[path])
+    meant = f"did you mean '{found[0]}'? " if found and near[found[0]] >= _LIKE else ""
+    return f"{meant}it has: {', '.join(found[:12])}" + (f" and {len(paths) - 12} more" if len(paths) > 12 else "")
 
 
 # Bringing them -------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from gittrack.transports.protocol import Transport, TransportError
 
 LEAST_AGE = 3600.0  # seconds; what was used since may belong to a run that is only about to say so
 _PART_AGE = 14 * 86400.0  # seconds; what was cut off may be gone on with for so long
+DAMAGED_AGE = 14 * 86400.0  # seconds; whoever wants to look at what a disk did has so long
 _TEMPORARY_AGE = 86400.0
 _BATCH = 100
 
@@ -33,14 +34,31 @@ class Room(NamedTuple):
     bytes: int = 0
 
 
+class Leftover(NamedTuple):
+    """A file that is no payload any more, or none yet; size: bytes."""
+
+    path: Path
+    size: int
+
+
 def unneeded(git: Git, payloads: Payloads, *, now: float, without: Collection[str] = ()) -> list[Found]:
     """Returns the payloads here that nothing needs and that were not used for an hour.
 
     now: Unix seconds; without: refs that do not count. Raises GitFailed, DataRefused or OSError if it cannot be
     told."""
-    old = _unused(payloads, now=now)
-    kept = marking.needed(git, [_pointer(found) for found in old], without=without)
-    return [found for found in old if _pointer(found) not in kept]
+    return _unneeded(git, _unused(payloads, now=now), without=without)
+
+
+def resting(git: Git, payloads: Payloads, *, now: float, without: Collection[str] = ()) -> list[Found]:
+    """Returns the payloads here that nothing needs, but that were used within the hour. Errors as `unneeded`."""
+    return _unneeded(git, _used(payloads, now=now), without=without)
+
+
+def _unneeded(git: Git, found: Sequence[Found], *, without: Collection[str]) -> list[Found]:
+    if not found:
+        return []
+    kept = marking.needed(git, [_pointer(each) for each in found], without=without)
+    return [each for each in found if _pointer(each) not in kept]
 
 
 def sweep(git: Git, payloads: Payloads, *, now: float) -> Room:
@@ -51,25 +69,29 @@ def sweep(git: Git, payloads: Payloads, *, now: float) -> Room:
 
 
 class Releasable(NamedTuple):
-    """Payloads here that a store has; how much no store has; and why stores did not answer."""
+    """Payloads here that a store has; how much no store has; and why stores did not answer.
+
+    resting: what a store has too, but was used within the hour."""
 
     found: list[Found]
     alone: Room
     silent: list[TransportError]
+    resting: Sequence[Found] = ()
 
 
 def releasable(git: Git, payloads: Payloads, transports: Sequence[Transport], *, now: float) -> Releasable:
     """Returns the payloads here that a store has.
 
-    Files of runs that are not sealed yet, or that were used for less than an hour, are not looked at. Raises
-    TransportError if no store answers."""
+    Files of runs that are not sealed yet are not looked at. Raises TransportError if no store answers."""
     busy = marking.noted(git.place.common_dir)
     here = [found for found in _unused(payloads, now=now) if found.sha256 not in busy]
-    had, silent = kept_by(transports, [_pointer(found) for found in here])
+    young = [found for found in _used(payloads, now=now) if found.sha256 not in busy]
+    had, silent = kept_by(transports, [_pointer(found) for found in (*here, *young)])
     if silent and len(silent) == len(transports):
         raise silent[0]
     alone = room_of(found for found in here if _pointer(found) not in had)
-    return Releasable([found for found in here if _pointer(found) in had], alone, silent)
+    resting = tuple(found for found in young if _pointer(found) in had)
+    return Releasable([found for found in here if _pointer(found) in had], alone, silent, resting)
 
 
 def release(git: Git, payloads: Payloads, transports: Sequence[Transport], *, now: float) -> tuple[Room, Releasable]:
@@ -91,12 +113,16 @@ def _unused(payloads: Payloads, *, now: float) -> list[Found]:
     return [found for found in payloads.all() if now - found.modified > LEAST_AGE]
 
 
+def _used(payloads: Payloads, *, now: float) -> list[Found]:
+    return [found for found in payloads.all() if now - found.modified <= LEAST_AGE]
+
+
 def _pointer(found: Found) -> Pointer:
     return Pointer(found.sha256, found.size)
 
 
-def room_of(found: Iterable[Found]) -> Room:
-    """Returns the room that payloads take."""
+def room_of(found: Iterable[Found | Leftover]) -> Room:
+    """Returns the room that files take."""
     sizes = [each.size for each in found]
     return Room(len(sizes), sum(sizes))
 
@@ -180,26 +206,38 @@ def restore(payloads: Payloads) -> None:
 # Leftovers ----------------------------------------------------------------------------------------------------------
 
 
-def leftovers(payloads: Payloads, *, now: float) -> Iterator[tuple[Path, int]]:
-    """Yields files that were never whole and that nobody goes on with any more, and damaged ones; with their bytes."""
-    for folder in (payloads.root / "incoming", payloads.root.parent / "damaged"):
-        try:
-            entries = list(os.scandir(folder))
-        except FileNotFoundError:
-            continue
-        for entry in entries:
-            with contextlib.suppress(FileNotFoundError):
-                status = entry.stat(follow_symlinks=False)
-                age = _TEMPORARY_AGE if entry.name.startswith("tmp-") else _PART_AGE
-                if now - max(status.st_mtime, status.st_ctime if folder.name == "damaged" else 0.0) > age:
-                    yield Path(entry.path), status.st_size
+def leftovers(payloads: Payloads, *, now: float) -> Iterator[Leftover]:
+    """Yields files that were never whole and that nobody goes on with any more."""
+    for path, status in _files(payloads.root / "incoming"):
+        age = _TEMPORARY_AGE if path.name.startswith("tmp-") else _PART_AGE
+        if now - status.st_mtime > age:
+            yield Leftover(path, status.st_size)
 
 
-def clear(payloads: Payloads, *, now: float) -> Room:
-    """Deletes the leftovers; returns what that freed."""
+def damaged(payloads: Payloads, *, now: float) -> tuple[list[Leftover], list[Leftover]]:
+    """Returns the damaged payloads that were set aside long ago, and the others."""
+    old, kept = list[Leftover](), list[Leftover]()
+    for path, status in _files(payloads.root.parent / "damaged"):
+        age = now - max(status.st_mtime, status.st_ctime)
+        (old if age > DAMAGED_AGE else kept).append(Leftover(path, status.st_size))
+    return old, kept
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        with contextlib.suppress(FileNotFoundError):
+            yield Path(entry.path), entry.stat(follow_symlinks=False)
+
+
+def clear(found: Iterable[Leftover]) -> Room:
+    """Deletes files; returns what that freed."""
     freed = Room()
-    for path, size in leftovers(payloads, now=now):
+    for each in found:
         with contextlib.suppress(OSError):
-            path.unlink()
-            freed = Room(freed.files + 1, freed.bytes + size)
+            each.path.unlink()
+            freed = Room(freed.files + 1, freed.bytes + each.size)
     return freed

@@ -108,6 +108,15 @@ def test_a_name_that_nobody_has_is_not_found(text: str) -> None:
         naming.find_all(text, RUNS, commit=COMMITS.get)
 
 
+def test_too_few_characters_of_an_id_are_told_how_many_it_takes() -> None:
+    runs = [made("r4k000000001", "a")]
+    for text, hint in (("r4k", "at least 4 characters of an id are needed"), ("r9z", "see `git track ls`")):
+        with pytest.raises(NotFound) as error:
+            naming.find(text, runs, commit=COMMITS.get)
+        assert error.value.hint == hint
+    assert naming.find("r4k0", runs, commit=COMMITS.get).run == runs[0]
+
+
 def test_what_is_not_found_names_what_is_near() -> None:
     with pytest.raises(NotFound) as error:
         find("calm-herron-42")

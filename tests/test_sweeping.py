@@ -365,7 +365,7 @@ def test_what_was_never_whole_goes_when_nobody_goes_on_with_it(repo: GitRepo) ->
     (folder / "tmp-x").write_bytes(b"tmp")
     now = time.time()
     day = 86400.0
-    assert sweeping.clear(payloads, now=now + day / 2) == sweeping.Room()
-    assert sweeping.clear(payloads, now=now + 2 * day) == sweeping.Room(1, 3)
-    assert sweeping.clear(payloads, now=now + 13 * day) == sweeping.Room()
-    assert sweeping.clear(payloads, now=now + 15 * day) == sweeping.Room(1, 4)
+    assert sweeping.clear(sweeping.leftovers(payloads, now=now + day / 2)) == sweeping.Room()
+    assert sweeping.clear(sweeping.leftovers(payloads, now=now + 2 * day)) == sweeping.Room(1, 3)
+    assert sweeping.clear(sweeping.leftovers(payloads, now=now + 13 * day)) == sweeping.Room()
+    assert sweeping.clear(sweeping.leftovers(payloads, now=now + 15 * day)) == sweeping.Room(1, 4)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from gittrack import audit, forms, output, packs
+from gittrack.codec.pointer import Pointer
 from gittrack.commands import common
 from gittrack.errors import GittrackError, NegativeAnswer
 from gittrack.index import live
 from gittrack.repo import Repo
 from gittrack.terminal import printable
+from gittrack.transports.protocol import Transport
 
 
 @click.command("fsck", cls=common.JsonCommand)
@@ -40,7 +44,11 @@ def command(artifacts: bool, as_json: str | None) -> None:
         for error in damaged:
             output.line("\n".join(error.lines()))
     if len(lost) == len(problems) and lost and not damaged:
-        raise NegativeAnswer(f"{len(lost)} payload(s) are not what runs need", hint="another clone may have them")
+        what = f"{len(lost)} artifact{'s' * (len(lost) != 1)}"
+        raise NegativeAnswer(
+            f"the content of {what} is whole neither here nor in a store that was asked",
+            hint="a clone that has it sends it with `git track push`",
+        )
     if problems or damaged:
         raise NegativeAnswer(
             f"{len({ref for ref, _ in problems if ref}) + len(damaged)} run(s) are not sound",
@@ -62,6 +70,7 @@ def _payloads(place: Repo, *, quiet: bool) -> tuple[int, list[tuple[str, str]]]:
     try:
         with output.Progress(quiet=quiet) as progress:
             done = mending.mend(place.git, obtaining.payloads_of(place), transports, progress=progress.report)
+        absent = [(pointer, _absent(transports, pointer)) for pointer in done.missing]
     finally:
         for transport in transports:
             transport.close()
@@ -76,14 +85,29 @@ def _payloads(place: Repo, *, quiet: bool) -> tuple[int, list[tuple[str, str]]]:
             output.warn(f"payload {pointer.sha256[:12]} was damaged, and was got again")
         elif pointer.sha256 not in failed:
             output.warn(f"payload {pointer.sha256[:12]} was damaged, and no run needs it; it was set aside")
-    asked = ", ".join(transport.label for transport in transports) or "no store is known"
     lost = [(pointer, f"was damaged here, and did not come again: {_said(error)}") for pointer, error in done.failed]
-    lost += [(pointer, f"is not here, and in no store that was asked ({asked})") for pointer in done.missing]
+    lost += absent
     problems = []
     for pointer, what in lost:
         run, path = done.users[pointer]
         problems.append(("", f"artifact '{path}' of run {run} {what}"))
     return done.checked - len(done.damaged) + len(done.mended), problems
+
+
+def _absent(transports: Sequence[Transport], pointer: Pointer) -> str:
+    """Returns where a payload is missing, or that a store has only some of it."""
+    from gittrack import carrying
+
+    if not transports:
+        return "is missing here, and no store is known"
+    sizes = {transport.label: carrying.wrong_size(transport, pointer) for transport in transports}
+    cut = [
+        f"'{label}' has it with {size} bytes, not {pointer.size}" for label, size in sizes.items() if size is not None
+    ]
+    asked = ", ".join(transport.label for transport in transports)
+    return (
+        f"is not here, and {', '.join(cut)}" if cut else f"is missing here and in every store that was asked ({asked})"
+    )
 
 
 def _said(error: GittrackError) -> str:

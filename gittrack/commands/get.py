@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import NamedTuple
 
 import click
 
-from gittrack import forms, obtaining, output, store
+from gittrack import finding, forms, obtaining, output, store
 from gittrack.codec import tree
 from gittrack.commands import common
 from gittrack.delivery import Damaged, Delivery, Parcel
-from gittrack.errors import DataRefused
+from gittrack.errors import DataRefused, NotFound, UsageError
+from gittrack.finding import Found
 from gittrack.model import Run
 from gittrack.obtaining import File
 from gittrack.query.naming import Named
@@ -52,7 +54,7 @@ class Done(NamedTuple):
 
 
 @click.command("get", cls=common.JsonCommand)
-@click.argument("runs", nargs=-1, required=True, metavar="RUN[:PATH]...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN[:PATH]|NAME@ALIAS...")
 @click.option("-o", "--output", "into", metavar="DIR", help="Write into this folder.")
 @click.option("--force", is_flag=True, help="Replace files that are there and are different.")
 @click.option("--link", is_flag=True, help="Make read-only hard links to what is kept here, instead of copies.")
@@ -61,12 +63,16 @@ class Done(NamedTuple):
 def command(runs: tuple[str, ...], into: str | None, force: bool, link: bool, as_json: str | None, quiet: bool) -> None:
     """Get the files of a run.
 
-    All of its artifacts go into a folder that is called like the run; those that PATH names go into the current one.
-    PATH is a file, a folder or a pattern ('checkpoints/**', '*.pt'). What is not here is brought from a store."""
+    All of its artifacts go into a folder that is called like the run; those that PATH names go into the current one,
+    or, if they are of several runs, into one for each run too. PATH is a file, a folder or a pattern
+    ('checkpoints/**', '*.pt'). NAME@ALIAS is in the newest run that gave an artifact of this name that alias.
+    What is not here is brought from a store."""
     place = common.open_repo()
+    if into is not None and os.path.lexists(into) and not os.path.isdir(into):
+        raise UsageError(f"-o '{into}' is no folder")
     known = common.read_runs(place, deleted=True)
-    named = [known.find_path(text) for text in runs]
-    folders = _folders([common.require_commit(each.run) for each in named if each.path is None])
+    named = [_find(place, known, text) for text in runs]
+    folders = _folders([common.require_commit(each.run) for each in named])
     facts: list[dict[str, object]] = []
     delivery = Delivery(force=force, link=link)
     with place.git.objects() as objects:
@@ -75,6 +81,7 @@ def command(runs: tuple[str, ...], into: str | None, force: bool, link: bool, as
             run = common.require_commit(each.run)
             detail = store.read_detail(objects, run.id, str(run.oid), oid_bytes=place.git.place.oid_bytes)
             wanted.append(_wanted(detail, each, folders, into=into))
+        _require_apart(wanted)
         with output.Progress(quiet=quiet) as progress:
             for some in wanted:
                 large = [item.file for item in some.items if item.file and item.file.pointer]
@@ -91,8 +98,19 @@ def command(runs: tuple[str, ...], into: str | None, force: bool, link: bool, as
 # What and where -------------------------------------------------------------------------------------------------------
 
 
+def _find(place: Repo, known: common.Runs, text: str) -> Named | Found:
+    """Returns the run and the path in it, or the files, that a word of the command line names; raises NotFound."""
+    try:
+        return known.find_path(text)
+    except NotFound:
+        found = finding.aliased(place, known.index, text)
+        if found is None:
+            raise
+        return found
+
+
 def _folders(runs: Sequence[Run]) -> dict[RunId, str]:
-    """Returns the name of the folder of each run that is wanted whole: the run's, if it can be one and is sole."""
+    """Returns the name of the folder of each run: the run's, if it can be one and is sole."""
     count = Counter(run.name for run in {run.id: run for run in runs}.values())
     return {run.id: run.name if _can_be_folder(run.name) and count[run.name] == 1 else run.id for run in runs}
 
@@ -101,20 +119,36 @@ def _can_be_folder(name: str) -> bool:
     return "/" not in name and not name.startswith(".") and tree.why_refused(name) is None
 
 
-def _wanted(detail: Detail, named: Named, folders: Mapping[RunId, str], *, into: str | None) -> Wanted:
+def _wanted(detail: Detail, named: Named | Found, folders: Mapping[RunId, str], *, into: str | None) -> Wanted:
     """Returns what a word of the command line means; raises NotFound."""
     folder = Path() if into is None else Path(into)
-    files = obtaining.files_of(detail)
-    if named.path is None:
-        # The name of a run is a stranger's word: if it is that of a link that is there, that link is not followed.
-        below = f"{folders[detail.run.id]}/" if into is None or len(folders) > 1 else ""
-        return Wanted(detail, [Item(_ROOT + file.path, below + file.path, file) for file in files], folder)
-    path = named.path.strip("/")
-    if path in detail.files and not path.startswith(_ROOT):
-        return Wanted(detail, [Item(path, path.rpartition("/")[2], None)], folder)
-    chosen = obtaining.chosen(files, [named.path], run=detail.run.name)
-    cut = _cut([file.path for file in chosen], path)
-    return Wanted(detail, [Item(_ROOT + file.path, file.path[cut:], file) for file in chosen], folder)
+    whole = named.path is None
+    # The name of a run is a stranger's word: if it is that of a link that is there, that link is not followed.
+    below = f"{folders[detail.run.id]}/" if len(folders) > 1 or (whole and into is None) else ""
+    path = (named.path or "").strip("/")
+    if isinstance(named, Found):
+        chosen = named.files
+    elif path in detail.files and not path.startswith(_ROOT):
+        return Wanted(detail, [Item(path, below + path.rpartition("/")[2], None)], folder)
+    else:
+        asked = [] if named.path is None else [named.path]
+        chosen = obtaining.chosen(obtaining.files_of(detail), asked, run=detail.run.name)
+    cut = 0 if whole else _cut([file.path for file in chosen], path)
+    return Wanted(detail, [Item(_ROOT + file.path, below + file.path[cut:], file) for file in chosen], folder)
+
+
+def _require_apart(wanted: Sequence[Wanted]) -> None:
+    """Raises UsageError if two files that are not the same would get one path."""
+    seen: dict[str, tuple[Wanted, Item]] = {}
+    for some in wanted:
+        for item in some.items:
+            other, first = seen.setdefault(item.target, (some, item))
+            if some.detail.files[item.path].oid != other.detail.files[first.path].oid:
+                both = f"'{first.path.removeprefix(_ROOT)}' and '{item.path.removeprefix(_ROOT)}'"
+                raise UsageError(
+                    f"both {both} of run '{some.detail.run.name}' would be '{item.target}'",
+                    hint="get one at a time, each with its own -o DIR",
+                )
 
 
 def _cut(paths: Sequence[str], asked: str) -> int:

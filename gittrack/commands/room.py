@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 from gittrack import collecting, obtaining, output, stores, sweeping
 from gittrack.commands import common
 from gittrack.errors import DataRefused, GitFailed, NotFound
+from gittrack.payloads import Found
 from gittrack.repo import Repo
 from gittrack.stores import StoreAt
-from gittrack.sweeping import Releasable, Room
+from gittrack.sweeping import Leftover, Releasable, Room
 from gittrack.sync import pulling
 from gittrack.terminal import printable
 from gittrack.transports.protocol import Transport
@@ -23,6 +24,7 @@ _HOSTS = {
     "codeberg.org": "Forgejo's administrators may clean up; what a pointer in the repository names stays",
     "huggingface.co": "Hugging Face frees nothing when pointers go",
 }
+_NOTHING, _TOO = "that nothing needs", "that a store has too"
 _OTHER_HOST = "its administrators may clean up"
 
 
@@ -31,30 +33,43 @@ def tell(place: Repo, *, without: Collection[str], release: bool) -> None:
     payloads, now = obtaining.payloads_of(place), common.now().timestamp()
     with _patience(place) as clear:
         found = sweeping.unneeded(place.git, payloads, now=now, without=without) if clear else []
-        rest = [size for _, size in sweeping.leftovers(payloads, now=now)]
-        _say("would free", sweeping.room_of(found), Room(len(rest), sum(rest)))
+        resting = sweeping.resting(place.git, payloads, now=now, without=without) if clear else []
+        rest = sweeping.room_of(sweeping.leftovers(payloads, now=now))
+        _say("would free", sweeping.room_of(found), rest)
+        _say_resting(resting, _NOTHING, "git track gc")
+    _say_damaged("would free", *sweeping.damaged(payloads, now=now))
     if release:
         with opened(place) as transports:
             known = sweeping.releasable(place.git, payloads, transports, now=now)
-        gone = {each.sha256 for each in found}
+        gone = {each.sha256 for each in (*found, *resting)}
         _say_released("would free", sweeping.room_of(each for each in known.found if each.sha256 not in gone), known)
+        _say_resting([each for each in known.resting if each.sha256 not in gone], _TOO, "git track gc --artifacts")
 
 
 def free(place: Repo, *, release: bool, quiet: bool) -> bool:
     """Gives back what nothing needs, and with `release` what a store has too; tells whether there was anything."""
     payloads, now = obtaining.payloads_of(place), common.now().timestamp()
     swept = rest = released = Room()
+    resting: Sequence[Found] = ()
     with _patience(place) as clear:
         swept = sweeping.sweep(place.git, payloads, now=now) if clear else Room()
-        rest = sweeping.clear(payloads, now=now)
+        rest = sweeping.clear(sweeping.leftovers(payloads, now=now))
+        resting = sweeping.resting(place.git, payloads, now=now) if clear else ()
         if not quiet:
             _say("freed", swept, rest)
+            _say_resting(resting, _NOTHING, "git track gc")
+    old, kept = sweeping.damaged(payloads, now=now)
+    sweeping.clear(old)
+    if not quiet:
+        _say_damaged("freed", old, kept)
     if release:
         with opened(place) as transports:
             released, known = sweeping.release(place.git, payloads, transports, now=now)
         if not quiet:
             _say_released("freed", released, known)
-    return bool(swept.files or rest.files or released.files)
+            here = {each.sha256 for each in resting}
+            _say_resting([each for each in known.resting if each.sha256 not in here], _TOO, "git track gc --artifacts")
+    return bool(swept.files or rest.files or released.files or resting or old or kept)
 
 
 @contextlib.contextmanager
@@ -90,6 +105,28 @@ def _say(verb: str, swept: Room, rest: Room) -> None:
         output.line(f"{verb} {count(swept)} that nothing needs")
     if rest.files:
         output.line(f"{verb} {rest.files} file(s) that were never whole, {output.size(rest.bytes)}")
+
+
+def _say_resting(found: Sequence[Found], what: str, command: str) -> None:
+    """Says what stays for now, because it was used a short while ago."""
+    if found:
+        room = sweeping.room_of(found)
+        was = "was" if room.files == 1 else "were"
+        output.warn(f"{count(room)} {what}, {was} used within the last hour; `{command}` frees that later")
+
+
+def _say_damaged(verb: str, old: Sequence[Leftover], kept: Sequence[Leftover]) -> None:
+    """Says what goes of the damaged payloads that were set aside, and what stays for whoever wants to look."""
+    days = round(sweeping.DAMAGED_AGE / 86400)
+    if old:
+        output.line(f"{verb} {_files(sweeping.room_of(old))}, damaged, that were set aside {days} days ago or before")
+    if kept:
+        folder = printable(str(kept[0].path.parent))
+        output.warn(f"'{folder}' holds {_files(sweeping.room_of(kept))}, damaged; they go {days} days after they came")
+
+
+def _files(room: Room) -> str:
+    return f"{room.files} file{'s' * (room.files != 1)}, {output.size(room.bytes)}"
 
 
 def _say_released(verb: str, released: Room, known: Releasable) -> None:

@@ -20,6 +20,7 @@ LEAST_SPARK, MOST_SPARK = 8, 24  # characters
 LEAST_COLUMNS = 5  # of numbers: up to min and max
 MOST_SPARKS = 60  # metrics
 MOST_SHOWN = 4 * 1024 * 1024  # bytes of a file that is not in git itself
+_ROOT = "artifacts/"
 MOST_POINTS = 4_000_000  # of all of them: that many are drawn in half a second
 
 
@@ -31,7 +32,8 @@ MOST_POINTS = 4_000_000  # of all of them: that many are drawn in half a second
 def command(runs: tuple[str, ...], as_json: str | None, template: str | None, colour: str | None) -> None:
     """Show a run (by default the newest), or a file in it.
 
-    RUN:params.yaml prints a file of the run; RUN:artifacts/ lists a folder."""
+    RUN:params.yaml prints a file of the run; RUN:artifacts/ lists a folder. Artifacts need no `artifacts/` before
+    their path."""
     place = common.open_repo()
     known = common.read_runs(place, deleted=True)
     screen = common.screen(place, colour)
@@ -92,16 +94,18 @@ def _event(event: Event) -> dict[str, Any]:
 def _show_path(place: Any, named: Named, screen: output.Screen) -> None:
     """Prints a file of a run: as it is to a pipe, escaped to a terminal; a folder is listed."""
     run = common.require_commit(named.run)
-    path = (named.path or "").strip("/")
     with place.git.objects() as objects:
         detail = store.read_detail(objects, run.id, str(run.oid), oid_bytes=place.git.place.oid_bytes)
+        path = _placed(detail, (named.path or "").strip("/"))
         content = _payload(place, detail, path)
         content = detail.blob(path) if content is None else content
     if content is None:
         below = sorted(name for name in detail.files if not path or name.startswith(path + "/"))
         if not below:
-            hint = "files: " + ", ".join(sorted(detail.files)[:12])
-            raise NotFound(f"run '{run.name}' has no file '{path}'", hint=hint)
+            from gittrack import obtaining
+
+            files = [name.removeprefix(_ROOT) for name in sorted(detail.files)]
+            raise NotFound(f"run '{run.name}' has no file '{path}'", hint=obtaining.suggestion(files, path))
         screen.print([printable(name) for name in below])
         return
     if not screen.terminal:
@@ -115,11 +119,19 @@ def _show_path(place: Any, named: Named, screen: output.Screen) -> None:
     screen.page(text.split("\n"), common.pager(place))
 
 
+def _placed(detail: store.Detail, path: str) -> str:
+    """Returns where a path is in the tree of a run: an artifact's may be written without `artifacts/`."""
+    for found in (path, _ROOT + path):
+        if not path or found in detail.files or any(name.startswith(found + "/") for name in detail.files):
+            return found
+    return path
+
+
 def _payload(place: Any, detail: store.Detail, path: str) -> bytes | None:
     """Returns the content of an artifact that is a pointer, or None if it is none.
 
     Raises GittrackError for one that is large, and what `obtaining.bring` raises."""
-    name = path.removeprefix("artifacts/")
+    name = path.removeprefix(_ROOT)
     pointer = detail.pointers().get(name) if name != path else None
     if pointer is None:
         return None

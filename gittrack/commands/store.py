@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import click
 from click.shell_completion import CompletionItem
 
-from gittrack import forms, output, remote, repo, stores
+from gittrack import forms, obtaining, output, remote, repo, stores
 from gittrack.codec.pointer import Pointer
 from gittrack.commands import common
 from gittrack.errors import DataRefused, GitFailed, GittrackError, NotFound, RemoteError, UsageError
@@ -180,6 +180,7 @@ def ls(as_json: str | None, colour: str | None) -> None:
         ]
         screen.print(forms.dump_json(forms.select(facts, as_json) if as_json else facts))
         return
+    _tell_room(place)
     if not found:
         output.warn("there is no store: large files stay in this clone; `git track store add NAME URL` names one")
         return
@@ -188,6 +189,14 @@ def ls(as_json: str | None, colour: str | None) -> None:
         for store in found
     ]
     screen.print(output.table(screen, ("", "store", "address", "what goes there"), rows, widest=100))
+
+
+def _tell_room(place: Repo) -> None:
+    """Says how much room payloads take in this clone; none is read."""
+    sizes = [found.size for found in obtaining.payloads_of(place).all()]
+    if sizes:
+        what = f"{len(sizes)} large file{'s' * (len(sizes) != 1)}, {output.size(sum(sizes))}"
+        output.warn(f"this clone has {what}; `git track gc` frees what nothing needs, or a store has too")
 
 
 def _what(store: StoreAt, usual: StoreAt | None) -> str:

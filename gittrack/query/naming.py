@@ -18,6 +18,7 @@ from gittrack.terminal import printable
 
 MANY = 5000  # runs whose names are looked through for near ones
 _PREFIX = re.compile(r"r[0-9a-z]{3,12}")
+_TOO_SHORT = re.compile(r"r[0-9a-z]{1,2}")
 _EARLIER = re.compile(r"@\{-([0-9]{1,6})\}")
 _RANK = re.compile(r"best:(?:(min|max):)?(.+)", re.DOTALL)
 
@@ -251,5 +252,7 @@ def not_found(text: str, book: Book) -> NotFound:
     hint = f"did you mean {' or '.join(near)}?" if near else "see `git track ls`"
     if is_run_id(text):
         hint = "if a colleague recorded it, `git track pull` first"
+    if _TOO_SHORT.fullmatch(text) and book.starting(text):
+        hint = "at least 4 characters of an id are needed"
     cause = f"none of {len(book)} run(s) has this id, name or commit" if book else "there are no runs here"
     return NotFound(f"no run is called '{text}'", cause=cause, hint=hint)

@@ -49,6 +49,10 @@ class Folder:
             raise self._failed("write to" if sending else "read", exc) from exc
         return {pointer for pointer in wanted if self._size(pointer) == pointer.size}
 
+    def size(self, pointer: Pointer) -> int | None:
+        """Returns the size in bytes of what has a payload's name, or None if nothing has it."""
+        return self._size(pointer)
+
     def _size(self, pointer: Pointer) -> int | None:
         try:
             status = os.lstat(self._root / key(pointer.sha256))

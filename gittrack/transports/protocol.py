@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from gittrack.codec.pointer import Pointer
 from gittrack.errors import DataRefused, NotFound, RemoteError
@@ -124,6 +124,14 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Ends what is open; nothing else may be called after it."""
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """A place that can tell how large a payload is there, be it the right size or not."""
+
+    def size(self, pointer: Pointer) -> int | None:
+        """Returns the size in bytes of what has a payload's name, or None if nothing has it."""
 
 
 def key(sha256: str) -> str:

@@ -65,10 +65,29 @@ def test_what_no_store_has_is_named(repo: GitRepo, lab: Path) -> None:
         f" was damaged here, and did not come again: payload {NAME[:12]} is in no store that was asked"
         f" (asked: '{lab}')\n"
     )
-    assert err.splitlines()[0] == "error: 1 payload(s) are not what runs need"
+    assert err.splitlines() == [
+        "error: the content of 1 artifact is whole neither here nor in a store that was asked",
+        "hint: a clone that has it sends it with `git track push`",
+    ]
     assert not file.exists()
     code, out, _ = attempt(repo, "fsck", "--artifacts", "--json")
-    assert (code, "is not here, and in no store" in json.loads(out)[0]["problem"]) == (1, True)
+    assert (code, f" is missing here and in every store that was asked ({lab})" in json.loads(out)[0]["problem"]) == (
+        1,
+        True,
+    )
+    repo.git("config", "--unset", "track.store.lab.url")
+    assert "artifact 'b.pt' of run r" in (out := attempt(repo, "fsck", "--artifacts")[1])
+    assert "is missing here, and no store is known" in out
+
+
+def test_what_a_store_has_only_in_part_is_told(repo: GitRepo, lab: Path) -> None:
+    for size in (10, 0):
+        put(lab, WEIGHTS).write_bytes(WEIGHTS[:size])
+        code, out, _ = attempt(repo, "fsck", "--artifacts")
+        assert (code, out.endswith(f" is not here, and '{lab}' has it with {size} bytes, not {len(WEIGHTS)}\n")) == (
+            1,
+            True,
+        )
 
 
 def test_a_store_that_has_it_damaged_too_does_not_mend_it(repo: GitRepo, lab: Path) -> None:

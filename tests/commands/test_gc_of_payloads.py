@@ -9,7 +9,7 @@ import pytest
 
 from gittrack.commands import common
 from tests.gitcmd import GitRepo
-from tests.pointing import keep, payloads_of, pointing, put
+from tests.pointing import keep, payloads_of, pointer_to, pointing, put
 from tests.runs import ask, attempt
 
 WEIGHTS = b"weights " * 100
@@ -59,9 +59,38 @@ def test_a_payload_that_another_run_uses_stays(repo: GitRepo, later: None) -> No
 
 
 def test_what_was_used_just_now_stays(repo: GitRepo) -> None:
-    file = keep(repo, OTHER)
-    assert attempt(repo, "gc")[1:] == ("", "nothing to delete\n")
+    pointing(repo, {"model.pt": WEIGHTS}, name="one")
+    needed, file = keep(repo, WEIGHTS), keep(repo, OTHER)
+    said = "1 payload, 600 B, that nothing needs, was used within the last hour; `git track gc` frees that later\n"
+    assert attempt(repo, "gc")[1:] == ("", said)
+    assert attempt(repo, "gc", "-n")[2] == said
+    assert attempt(repo, "gc", "-q")[1:] == ("", "")
+    assert (needed.exists(), file.exists()) == (True, True)
+
+
+def test_what_a_store_has_too_stays_for_an_hour_after_it_was_used(repo: GitRepo, lab: Path) -> None:
+    pointing(repo, {"a.pt": WEIGHTS}, name="one")
+    file = keep(repo, WEIGHTS)
+    put(lab, WEIGHTS)
+    for words in (("gc", "--artifacts"), ("gc", "--artifacts", "-n")):
+        assert (
+            "1 payload, 800 B, that a store has too, was used within the last hour; "
+            "`git track gc --artifacts` frees that later\n"
+        ) in attempt(repo, *words)[2]
     assert file.exists()
+
+
+def test_damaged_payloads_are_told_of_and_go_after_two_weeks(repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(repo, OTHER)
+    aside = payloads_of(repo).quarantine(pointer_to(OTHER).sha256)
+    said = f"'{aside.parent}' holds 1 file, 600 B, damaged; they go 14 days after they came\n"
+    assert attempt(repo, "gc")[1:] == ("", said)
+    assert aside.exists()
+    monkeypatch.setattr(common, "now", lambda: datetime.now(UTC) + timedelta(days=15))
+    what = "1 file, 600 B, damaged, that were set aside 14 days ago or before\n"
+    assert f"would free {what}" in ask(repo, "gc", "-n")
+    assert attempt(repo, "gc")[1:] == (f"freed {what}", "")
+    assert not aside.exists()
 
 
 def test_where_it_cannot_be_told_what_is_needed_everything_stays(repo: GitRepo, later: None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 
+import gittrack as gt
 from gittrack.delivery import Delivery, Parcel
 from gittrack.errors import DataRefused
+from gittrack.transports.protocol import key
 from tests.gitcmd import GitRepo
 from tests.plumbing import folder as tree_of
 from tests.pointing import keep, payloads_of, pointer_to, pointing, put
@@ -98,6 +101,48 @@ def test_several_runs_stay_apart(repo: GitRepo) -> None:
     assert new_files(repo) == {"out/one/a.txt": b"1", "out/two/a.txt": b"2"}
 
 
+def test_files_of_several_runs_come_below_a_folder_for_each(repo: GitRepo) -> None:
+    record(repo, *({"name": name, "files": {"out/a.txt": name}} for name in ("one", "two", "three")))
+    ask(repo, "get", "one:out/a.txt", "two:out/a.txt", "three")
+    assert new_files(repo) == {"one/a.txt": b"one", "two/a.txt": b"two", "three/out/a.txt": b"three"}
+    ask(repo, "get", "one:params.yaml", "two:out", "-o", "there")
+    assert set(new_files(repo)) >= {"there/one/params.yaml", "there/two/out/a.txt"}
+
+
+def test_two_files_of_a_run_that_would_get_one_path_are_named_and_nothing_is_written(repo: GitRepo) -> None:
+    record(repo, {"name": "one", "files": {"a/m.txt": "a", "b/m.txt": "b", "c/m.txt": "a"}})
+    code, out, err = attempt(repo, "get", "one:a/m.txt", "one:b/m.txt")
+    assert (code, out, new_files(repo)) == (2, "", {})
+    assert err == (
+        "error: both 'a/m.txt' and 'b/m.txt' of run 'one' would be 'm.txt'\n"
+        "hint: get one at a time, each with its own -o DIR\n"
+    )
+    ask(repo, "get", "one:a/m.txt", "one:c/m.txt", "one:a/m.txt")
+    assert new_files(repo) == {"m.txt": b"a"}
+
+
+def test_an_alias_is_that_of_the_newest_run_that_is_not_deleted(repo: GitRepo) -> None:
+    (repo.path.parent / "data").mkdir()
+    for name in ("old", "new", "bad"):
+        (repo.path.parent / "data" / "x.txt").write_text(name)
+        with contextlib.chdir(repo.path), gt.init(name=name) as run:
+            run.log_artifact("../data", name="sets/data", aliases=["prod"])
+            run.log_artifact("../data/x.txt", name="params.yaml", aliases=["v1"])
+    ask(repo, "rm", "bad")
+    ask(repo, "get", "sets/data@prod", "params.yaml:v1")
+    assert new_files(repo) == {"data/x.txt": b"new", "params.yaml": b"new"}
+    code, _, err = attempt(repo, "get", "sets/data@v2")
+    assert (code, err) == (
+        3,
+        "error: no artifact 'sets/data' has the alias 'v2'\ncause: aliases of that name: prod\n",
+    )
+
+
+def test_a_file_is_no_folder_to_write_into(one: GitRepo) -> None:
+    (one.path / "nb.py").write_text("mine")
+    assert attempt(one, "get", "one", "-o", "nb.py") == (2, "", "error: -o 'nb.py' is no folder\n")
+
+
 def test_runs_whose_name_is_no_folder_of_ones_own_come_under_their_id(repo: GitRepo) -> None:
     ids = record(repo, *({"name": name, "files": {"a.txt": name}} for name in ("../up", ".ssh", "same", "same")))
     ask(repo, "get", *ids)
@@ -169,7 +214,11 @@ def test_a_store_that_does_not_answer_is_another_error(one: GitRepo, tmp_path: P
 def test_what_the_run_does_not_have_is_named_with_what_it_has(one: GitRepo) -> None:
     code, _, err = attempt(one, "get", "one:modle.pt")
     assert (code, err.splitlines()[0]) == (3, "error: run 'one' has no artifact 'modle.pt'")
-    assert "model.pt" in err
+    assert err.splitlines()[1] == (
+        "hint: did you mean 'model.pt'? it has: model.pt, checkpoints/10/last.pt, checkpoints/notes.txt"
+    )
+    assert "did you mean 'checkpoints/10/last.pt'?" in attempt(one, "get", "one:artifacts/lsat.pt")[2]
+    assert "did you mean" not in attempt(one, "get", "one:q")[2]
 
 
 def test_a_payload_that_is_damaged_here_is_brought_again(one: GitRepo) -> None:
@@ -190,7 +239,28 @@ def test_a_payload_that_is_damaged_everywhere_gets_no_name(one: GitRepo, lab: Pa
         file.write_bytes(WEIGHTS[::-1])
     code, _, err = attempt(one, "get", "one:model.pt", *options)
     assert (code, "wrong payload" in err) == (5, True)
+    assert f"hint: delete '{key(pointer_to(WEIGHTS).sha256)}' there, then `git track push`" in err
     assert new_files(one) == {}
+
+
+def test_a_store_that_has_only_some_of_a_payload_is_named(one: GitRepo, lab: Path, tmp_path: Path) -> None:
+    one.git("config", "track.store.other.url", str(tmp_path / "other"))
+    (tmp_path / "other").mkdir()
+    put(lab, WEIGHTS).write_bytes(WEIGHTS[:10])
+    code, _, err = attempt(one, "get", "one:model.pt")
+    assert (code, err.splitlines()) == (
+        5,
+        [
+            (
+                f"error: artifact 'model.pt' of run 'one' is not here: '{lab}' has payload "
+                f"{pointer_to(WEIGHTS).sha256[:12]} with a wrong size"
+            ),
+            f"cause: 10 bytes are there, and it has {len(WEIGHTS)}",
+            "hint: `git track push` from a clone that has it whole sends it again",
+        ],
+    )
+    put(tmp_path / "other", WEIGHTS)
+    assert ask(one, "get", "one:model.pt") == "wrote model.pt, 78.1 KiB\n"
 
 
 def test_a_run_that_is_still_recorded_has_no_files_yet(repo: GitRepo) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.gitcmd import GitRepo
-from tests.runs import ask, complaint, file_of, listed, record, shown
+from tests.runs import ask, attempt, complaint, file_of, listed, record, shown
 from tests.terminals import on_a_terminal
 
 BYTES = bytes(range(256)) + b"\n\n"
@@ -123,6 +123,18 @@ def test_a_folder_is_listed_and_what_is_not_there_is_an_error(repo: GitRepo) -> 
     assert "run.yaml" in repo.track("show", "x:").stdout.split()
     assert "has no file 'nope'" in complaint(repo.track("show", "x:nope", check=False), exit_code=3)
     complaint(repo.track("show", "x:../../etc/passwd", check=False), exit_code=3)
+
+
+def test_an_artifact_needs_no_folder_before_its_path_and_a_typo_is_told(repo: GitRepo) -> None:
+    record(repo, {"name": "x", "files": {"d/a.txt": "1", "params.yaml": "mine", "notes.txt": "n"}, "params": {"p": 1}})
+
+    assert ask(repo, "show", "x:d/a.txt") == "1"
+    assert ask(repo, "show", "x:d") == "artifacts/d/a.txt\n"
+    assert ask(repo, "show", "x:params.yaml") == "p: 1\n"  # what the run itself has comes first
+    assert ask(repo, "show", "x:artifacts/params.yaml") == "mine"
+    code, _, err = attempt(repo, "show", "x:ntoes.txt")
+    assert (code, err.splitlines()[0]) == (3, "error: run 'x' has no file 'ntoes.txt'")
+    assert err.splitlines()[1].startswith("hint: did you mean 'notes.txt'? it has: notes.txt, ")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from tests import recording
 from tests.gitcmd import GitRepo
+from tests.pointing import keep
 from tests.runs import ask, attempt
 from tests.test_completion import completions
 
@@ -86,6 +87,16 @@ def test_the_store_of_the_remote_is_there_without_a_setting(
     ask(repo, "store", "add", "lab", str(tmp_path / "lab"))
     assert listed(repo) == {"lab": True, "origin": False}
     assert f"large files go to store 'lab' ({tmp_path / 'lab'})" in ask(repo, "doctor")
+
+
+def test_the_room_that_large_files_take_in_this_clone_is_told(repo: GitRepo, tmp_path: Path) -> None:
+    keep(repo, b"x" * 2048)
+    said = "this clone has 1 large file, 2.0 KiB; `git track gc` frees what nothing needs, or a store has too\n"
+    assert attempt(repo, "store", "ls")[2].startswith(said)  # then: there is no store
+    ask(repo, "store", "add", "lab", str(tmp_path / "lab"))
+    keep(repo, b"y" * 1024)
+    assert "this clone has 2 large files, 3.0 KiB" in attempt(repo, "store")[2]
+    assert attempt(repo, "store", "ls", "--json")[2] == ""
 
 
 def test_a_path_is_kept_whole(repo: GitRepo, sealed_home: Path) -> None:

@@ -71,6 +71,10 @@ class Cloud:
             self._ask_for_bucket()
         return found
 
+    def size(self, pointer: Pointer) -> int | None:
+        """Returns the size in bytes of what has a payload's name, or None if nothing has it."""
+        return self._size(pointer)
+
     def _size(self, pointer: Pointer) -> int | None:
         try:
             head = self._obstore.head(self._opened.reads, self._key(pointer.sha256))
