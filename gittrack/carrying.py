@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import random
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -64,7 +63,7 @@ def send(
 
     def batches() -> Iterator[Pointer]:
         for batch in _batches(wanted):
-            known = _known(transport, batch, sending=True)
+            known = _known(transport, batch, meter, sending=True)
             there.update(known)
             todo = [pointer for pointer in batch if pointer not in known]
             missing.extend(todo)
@@ -141,7 +140,7 @@ def _bring_from(
 
     def batches() -> Iterator[Pointer]:
         for batch in _batches(wanted):
-            known = _known(transport, batch, sending=False)
+            known = _known(transport, batch, meter, sending=False)
             found = [pointer for pointer in batch if pointer in known]
             todo.extend(found)
             yield from found
@@ -167,7 +166,7 @@ def _send_one(transport: Transport, pointer: Pointer, path: Path, meter: Meter) 
         except OSError as exc:
             raise DataRefused(f"payload {pointer.sha256[:12]} cannot be read", cause=exc.strerror or str(exc)) from exc
 
-    _patiently(attempt)
+    _patiently(attempt, meter)
     meter.end_one()
 
 
@@ -191,7 +190,7 @@ def _bring_one(payloads: Payloads, transport: Transport, pointer: Pointer, meter
                 )
 
         try:
-            _patiently(attempt)
+            _patiently(attempt, meter)
             payloads.place(part.path, pointer)
         except OSError as exc:
             raise _cannot_keep(pointer, exc) from exc
@@ -252,8 +251,8 @@ def _batches(wanted: Sequence[Pointer]) -> Iterator[Sequence[Pointer]]:
         yield wanted[first : first + _BATCH]
 
 
-def _known(transport: Transport, batch: Sequence[Pointer], *, sending: bool) -> set[Pointer]:
-    return _patiently(lambda: transport.exists(batch, sending=sending))
+def _known(transport: Transport, batch: Sequence[Pointer], meter: Meter, *, sending: bool) -> set[Pointer]:
+    return _patiently(lambda: transport.exists(batch, sending=sending), meter)
 
 
 def _each(
@@ -290,7 +289,7 @@ def _each(
     return failed
 
 
-def _patiently(work: Callable[[], T]) -> T:
+def _patiently(work: Callable[[], T], meter: Meter | None = None) -> T:
     """Does something that a store may refuse for now, again and again with growing pauses; raises its last error."""
     for attempt in range(_ATTEMPTS):
         try:
@@ -299,7 +298,8 @@ def _patiently(work: Callable[[], T]) -> T:
             if not exc.passing or attempt + 1 == _ATTEMPTS or exc.wait > _LONGEST_WAIT:
                 raise
             # Not all at the same moment, for those who failed together would fail together again.
-            time.sleep(max(exc.wait, min(0.5 * 2**attempt, 8.0) * random.uniform(0.5, 1.0)))  # noqa: S311 - no secret
+            pause = max(exc.wait, min(0.5 * 2**attempt, 8.0) * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            (meter or Meter(0, 0)).wait(pause)
     raise AssertionError("the last attempt returns or raises")
 
 

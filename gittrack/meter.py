@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -44,6 +45,18 @@ class Meter:
             self._told = now
             self.tell(self.line(now))
 
+    def wait(self, seconds: float) -> None:
+        """Waits before something is tried again, and says for how long still; ends when the transfer is stopped."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._stopped:
+                raise _Stopped
+            with self._lock:
+                if self.tell is not None:
+                    self._told = time.monotonic()  # so that what others move does not hide it at once
+                    self.tell(f"{self._moved()}, waiting to try again ({math.ceil(left)} s)")
+            time.sleep(min(left, 0.2))
+
     def end_one(self) -> None:
         """Counts a file that arrived."""
         with self._lock:
@@ -55,9 +68,10 @@ class Meter:
         rate = self.done / passed
         left = (self.total - self.done) / rate if rate > 0 else 0.0
         rest = f", {_clock(left)} left" if 0 < left < 360_000 else ""
-        return (
-            f"artifacts: {self.finished}/{self.files}, {_size(self.done)} of {_size(self.total)}, {_size(rate)}/s{rest}"
-        )
+        return f"{self._moved()}, {_size(rate)}/s{rest}"
+
+    def _moved(self) -> str:
+        return f"artifacts: {self.finished}/{self.files}, {_size(self.done)} of {_size(self.total)}"
 
 
 def _size(count: float) -> str:
