@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import shutil
 import tempfile
 import weakref
@@ -10,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from gittrack.errors import UsageError
+from gittrack.errors import NotFound, UsageError
+from gittrack.terminal import printable
 
 
 class Artifact:
@@ -32,12 +34,16 @@ class Artifact:
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.aliases: list[str] = []
         self.paths: list[str] = []  # where its files are in the run, once it is logged
+        self.version: str | None = None  # `v0`, `v1`: which of its name in the run it is, once it is logged
         self._files: list[tuple[Path, str | None]] = []
         self._values: list[tuple[Any, str]] = []
         self._made: Path | None = None
 
     def __repr__(self) -> str:
-        return f"<artifact {self.name}, {len(self._files) + len(self._values)} file(s)>"
+        kind = f" ({self.type})" if self.type else ""
+        version = f":{self.version}" if self.version else ""
+        count = len(list(self._sources())) + len(self._values)
+        return printable(f"<Artifact {self.name}{version}{kind}, {count} {'file' if count == 1 else 'files'}>")
 
     def add_file(self, local_path: str | Path, name: str | None = None, **_: Any) -> Artifact:
         """Adds a file; name: its path in the artifact, by default its own name. Raises UsageError if it is none."""
@@ -79,16 +85,52 @@ class Artifact:
             yield file
         self._files.append((path, name))
 
-    def contents(self) -> Iterator[tuple[Path, str]]:
-        """Yields each file and folder with its path in the run."""
-        for path, name in self._files:
-            yield path, f"{self.name}/{name}" if name else self.name
+    def contents(self) -> Iterator[tuple[Path, str | None]]:
+        """Yields each file and folder with its path in the artifact; None is the artifact itself."""
+        yield from self._files
 
     def values(self) -> Iterator[tuple[Any, str]]:
-        """Yields what becomes a file when it is logged, with its path in the run, without its end."""
-        for value, name in self._values:
-            yield value, f"{self.name}/{name}"
+        """Yields what becomes a file when it is logged, with its path in the artifact, without its end."""
+        yield from self._values
+
+    @property
+    def has_values(self) -> bool:
+        """Whether something of it becomes a file only when it is logged."""
+        return bool(self._values)
+
+    @property
+    def size(self) -> int:
+        """How many bytes its files have now, without what becomes a file when it is logged."""
+        return sum(path.stat().st_size for path, _ in self._sources())
+
+    @property
+    def digest(self) -> str:
+        """A SHA-256 over the paths and contents of its files as they are now, in hexadecimal; it reads them."""
+        lines = sorted(f"{_sha256(path)} {name}\n" for path, name in self._sources())
+        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def get_path(self, name: str) -> Path:
+        """Returns the file here that was added under a path; raises NotFound."""
+        for path, known in self._sources():
+            if known == name.strip("/"):
+                return path
+        raise NotFound(f"artifact '{self.name}' has no file '{name}'")
+
+    def _sources(self) -> Iterator[tuple[Path, str]]:
+        """Yields each file with its path in the artifact."""
+        for path, name in self._files:
+            if not path.is_dir():
+                yield path, str(name)
+                continue
+            for file in sorted(each for each in path.rglob("*") if each.is_file()):
+                below = file.relative_to(path).as_posix()
+                yield file, f"{name}/{below}" if name else below
 
     def wait(self, timeout: float | None = None) -> Artifact:  # noqa: ARG002 - W&B's argument
         """Returns itself: it is logged when `log_artifact` returned."""
         return self
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,6 +19,7 @@ from gittrack import artifacts, leftovers
 from gittrack.codec.pointer import Pointer
 from gittrack.errors import DataRefused, GittrackError
 from gittrack.hashes import Hashes, let_settle, same
+from gittrack.kept import Kept
 from gittrack.payloads import Payloads
 from gittrack.placing import Copying, place
 from gittrack.recorder import Recorder, say
@@ -31,6 +32,10 @@ class Filing(Recorder):
 
     inline = INLINE
     _beside: _Beside | None = None
+
+    def __init__(self, *args: Any, **about: Any) -> None:
+        super().__init__(*args, **about)
+        self._kept = Kept(self._replaced)
 
     def log_artifact(
         self,
@@ -85,7 +90,19 @@ class Filing(Recorder):
         self.hid("artifacts", hidden)
         if warning:
             say(f"warning: {warning}")
-        return [target] if self._note("artifact", path=target, **item, **about) else []
+        if not self._note("artifact", path=target, **item, **about):
+            return []
+        self._kept.put(target, item)
+        return [target]
+
+    def _replaced(self, target: str) -> None:
+        stem, dot, end = target.rpartition(".")
+        other = f"{stem}-{{step}}.{end}" if dot and stem else f"{target}-{{step}}"
+        self._say_once(
+            f"replaced:{target}",
+            f"warning: '{target}' was logged before with other content, which the newest replaces; "
+            f'to keep both, give each a name: name=f"{other}"',
+        )
 
     def _keep_large(
         self, source: Path, status: os.stat_result, home: Path, *, target: str, link: bool
@@ -122,6 +139,7 @@ class Filing(Recorder):
 
     def _stored(self, number: str, pointer: Pointer) -> None:
         self._note("stored", file=number, sha256=pointer.sha256, size=pointer.size)
+        self._kept.hashed(number, pointer.sha256)
 
     def _not_filed(self, target: str, why: str) -> None:
         self._say_once(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from gittrack import obtaining
+from gittrack import obtaining, versions
 from gittrack.codec import manifest
 from gittrack.errors import Ambiguous, GittrackError, NotFound, UsageError
 from gittrack.index import live
@@ -55,7 +55,8 @@ def artifact(place: Repo, text: str) -> Found:
     """Returns the files that `RUN:PATH`, `RUN`, or `NAME@ALIAS` mean; raises NotFound or Ambiguous.
 
     `NAME@ALIAS` is in the newest run that logged an artifact of this name (or with this last part of its path) with
-    that alias; W&B's `NAME:ALIAS` and `PROJECT/NAME:ALIAS` mean the same, and `latest` any."""
+    that alias; W&B's `NAME:ALIAS` and `PROJECT/NAME:ALIAS` mean the same, and `latest` any. Of several versions
+    that a run has of it, it is the newest one; `v0` is the first of the run, `v1` the next."""
     book = caught_up(place, deleted=False)
     try:
         try:
@@ -98,7 +99,8 @@ def aliased(place: Repo, book: Index, text: str) -> Found | None:
     for name in dict.fromkeys((full, full.rpartition("/")[2])):
         for run, items in _with_artifacts(place, book, name):
             named = [item for item in items if name in (item.name, item.path, item.path.rpartition("/")[2])]
-            fitting = [item for item in named if alias == NEWEST or alias in item.aliases]
+            fitting = _newest_version([item for item in named if alias == NEWEST or alias in item.aliases])
+            fitting = fitting or [item for item in named if alias == f"v{_version(item)}"]
             if fitting:
                 return _together(place, run, name, fitting)
             seen |= {other for item in named for other in item.aliases}
@@ -106,6 +108,19 @@ def aliased(place: Repo, book: Index, text: str) -> Found | None:
         return None
     known = f"aliases of that name: {', '.join(sorted(seen))}" if seen else "no run logged one of this name"
     raise NotFound(f"no artifact '{full}' has the alias '{alias}'", cause=known)
+
+
+def _version(item: Artifact) -> int:
+    """Returns which version of its name in its run a file is of; 0 where there is but one."""
+    return versions.number_of(item.name, item.path) or 0 if item.name else 0
+
+
+def _newest_version(items: list[Artifact]) -> list[Artifact]:
+    """Returns the files that are of the newest version among them, where all are of one artifact."""
+    if len({item.name for item in items}) != 1:
+        return items
+    newest = max(map(_version, items))
+    return [item for item in items if _version(item) == newest]
 
 
 def _with_artifacts(place: Repo, book: Index, name: str) -> Iterator[tuple[Run, list[Artifact]]]:
@@ -130,8 +145,9 @@ def _together(place: Repo, run: Run, name: str, items: Iterable[Artifact]) -> Fo
     paths = {item.path for item in items}
     with obtaining.reading(place, run) as detail:
         files = [file for file in obtaining.files_of(detail) if file.path in paths]
-    if all(file.path.startswith(name + "/") for file in files):
-        return Found(run, name, files, whole=True)
+    folders = {versions.number_of(name, file.path) for file in files}
+    if len(folders) == 1 and None not in folders:
+        return Found(run, versions.folder(name, folders.pop() or 0), files, whole=True)
     if len(files) == 1:
         return Found(run, files[0].path, files, whole=False)
     listed = ", ".join(sorted(paths)[:8]) + (f" and {len(paths) - 8} more" if len(paths) > 8 else "")

@@ -9,18 +9,17 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from gittrack import artifacts, leftovers, values
+from gittrack import leftovers, values
 from gittrack.codec import tree
 from gittrack.errors import GittrackError
 from gittrack.filing import Filing
 from gittrack.shared import make_folder
 
 if TYPE_CHECKING:
-    from gittrack.bundle import Artifact
     from gittrack.media import Made
 
 ROOT = "media"
@@ -124,7 +123,7 @@ class MediaLog(Filing):
             about |= {"name": values.clean_name(key), "type": kind, "step": at}
             return self._keep_made_file(made, place + made.suffix, **about)
         except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
-            self._call_failed(f"log_{kind}", exc)
+            self._call_failed(f"log_{kind}", exc, of=values.clean_name(key))
             return []
 
     def _place(self, key: Any, step: int) -> str:
@@ -164,41 +163,6 @@ class MediaLog(Filing):
         left = about.get("left_out")
         warning = f"{left} rows beyond a million are left out" if left else None
         return cast("Made", _media().Made(".csv", Path(name), about, warning))
-
-    def log_artifact(self, path: Any, *args: Any, aliases: Any = (), **about: Any) -> Any:
-        """Keeps a file or folder as `Filing.log_artifact` does, or the files of an `Artifact`, which is returned."""
-        if args[2:]:  # W&B has them there
-            args, aliases = args[:2], args[2]
-        if not hasattr(type(path), "contents"):
-            return super().log_artifact(path, *args, aliases=aliases, **about)
-        try:
-            self._log_bundle(path, [aliases] if isinstance(aliases, str) else list(aliases or ()))
-        except Exception as exc:  # noqa: BLE001 - training goes on whatever happens here
-            self._call_failed("log_artifact", exc)
-        return path
-
-    def _log_bundle(self, bundle: Artifact, aliases: list[str]) -> None:
-        said = {"description": bundle.description} if bundle.description else {}
-        plain, _ = self._plain({**said, **bundle.metadata} or None, "metadata")
-        tags = list(dict.fromkeys([*bundle.aliases, *aliases]))
-        about = {"name": bundle.name, "type": bundle.type, "aliases": tags, "metadata": plain}
-        for top, name in bundle.contents():
-            try:
-                for source, target in artifacts.find(top, name):
-                    self._keep_of(bundle, source, target, top=top, about=about)
-            except GittrackError as exc:
-                self._refused(exc)
-        for value, target in bundle.values():
-            files = self._files()
-            made = self._table(value, None, files, target) if value.kept_as == "table" else value.made()
-            bundle.paths += self._keep_made_file(made, target + made.suffix, **about)
-
-    def _keep_of(self, bundle: Artifact, source: Path, target: str, *, top: Path, about: Mapping[str, Any]) -> None:
-        try:
-            artifacts.check_link(source, top)
-            bundle.paths += self._keep(source, target, about)
-        except GittrackError as exc:
-            self._refused(exc)
 
     # Into the run ----------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gittrack import finding, obtaining
+from gittrack import finding, obtaining, versions
 from gittrack.delivery import Damaged, Delivery, Parcel
 from gittrack.errors import UsageError
 from gittrack.finding import Found
@@ -103,6 +103,24 @@ class RecordedArtifact:
     def metadata(self) -> Mapping[str, Any]:
         """What was said of it."""
         return self._first.item.metadata or {}
+
+    @property
+    def version(self) -> str:
+        """Which version of its name in its run it is: `v0`, `v1`, ..."""
+        return f"v{versions.number_of(self.name, self._first.path) or 0}"
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of its content, or of a folder over the paths and contents of its files."""
+        if not self.is_folder:
+            return self._first.item.sha256
+        above = len(self.within) + 1 if self.within else 0
+        lines = sorted(f"{file.item.sha256} {file.path[above:]}\n" for file in self._found.files)
+        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def wait(self, timeout: float | None = None) -> RecordedArtifact:  # noqa: ARG002 - W&B's argument
+        """Returns itself: it is there."""
+        return self
 
     @property
     def step(self) -> int | None:

@@ -68,11 +68,21 @@ class Copying:
         buffer = bytearray(_CHUNK)
         view = memoryview(buffer)
         most = self._beyond(0)  # before, another file may have the name
-        with self.target.open("rb", buffering=0) as file:
+        if most is None:
+            return None
+        try:
+            file = self.target.open("rb", buffering=0)
+        except FileNotFoundError:
+            if self._is_good():
+                raise
+            return None
+        with file:
             while at < self.size and most is not None:
                 while most > 0:
                     count = file.readinto(view[: min(most, _CHUNK)])
                     if not count:
+                        if not self._is_good():  # cut because it failed, which is said where it was made
+                            return None
                         raise OSError(errno.EIO, "the copy is shorter than it was")
                     digest.update(view[:count])
                     at += count

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import itertools
 import math
+import os
 import struct
 import sys
 import threading
@@ -229,9 +230,14 @@ class Recorder:
             return False
         return bool(min(cells) >= -_MAX_INT and max(cells) <= _MAX_INT)
 
-    def _call_failed(self, method: str, exc: Exception) -> None:
+    def _call_failed(self, method: str, exc: Exception, *, of: str | None = None) -> None:
+        """Counts a call that failed, and says so once; of: its key, for calls of which each means something."""
         why = exc.strerror if isinstance(exc, OSError) and exc.strerror else describe_error(type(exc), exc)
-        self._lost(f"{method}:{type(exc).__name__}", f"a call of {method}() was dropped from run {self.label} ({why})")
+        if isinstance(exc, OSError) and exc.filename is not None:
+            why = f"'{os.fsdecode(exc.filename)}': {why}"
+        call = f"{method}()" if of is None else f"{method}() of '{of}'"
+        kind = f"{method}:{type(exc).__name__}" + (f":{of}" if of is not None else "")
+        self._lost(kind, f"a call of {call} was dropped from run {self.label} ({why})")
 
     @harmless
     def _log_guarded(self, data: Mapping[str, Any], step: Any, *, commit: bool | None) -> None:

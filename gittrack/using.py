@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gittrack import repo
-from gittrack.errors import UsageError
-from gittrack.medialog import MediaLog
+from gittrack.bundling import Bundling
+from gittrack.errors import NotFound, UsageError
 from gittrack.refname import RunId
 from gittrack.repo import Repo
 
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from gittrack.obtained import RecordedArtifact
 
 
-class Using(MediaLog):
+_OWN = "'{}' was logged by run '{}' itself, which has not ended"
+_LATER = "use the file that was logged, or ask in a run after it"
+
+
+class Using(Bundling):
     """The part of an active run that uses files of others."""
 
     id: RunId
@@ -31,7 +35,19 @@ class Using(MediaLog):
         found = artifact
         if isinstance(artifact, str):
             place = self._repo if bool(self._repo.git) else repo.open_repo()  # a spawned process has none
-            found = obtained.RecordedArtifact(place, finding.artifact(place, artifact))
+            own = self._own(artifact)
+            try:
+                found = obtained.RecordedArtifact(place, finding.artifact(place, artifact))
+            except NotFound as exc:
+                if not own:
+                    raise
+                raise NotFound(
+                    f"artifact '{artifact}' is not there yet", cause=_OWN.format(own, self.label), hint=_LATER
+                ) from exc
+            if own and found.run != self.id:
+                self._say_once(
+                    f"own:{artifact}", f"warning: {_OWN.format(own, self.label)}: '{artifact}' is of {found.run_name}"
+                )
         if not isinstance(found, obtained.RecordedArtifact):
             raise UsageError(f"{type(artifact).__name__} is no artifact of a run", hint="name it: RUN:PATH")
         if found.run != self.id:

@@ -67,7 +67,7 @@ file.unlink()
     assert found.raw("artifacts/notes.txt") == b"before"
 
 
-def test_the_same_name_again_replaces_the_file(repo: GitRepo, tmp_path: Path) -> None:
+def test_the_same_name_again_replaces_the_file_and_says_so(repo: GitRepo, tmp_path: Path) -> None:
     found = recorded(
         repo,
         """
@@ -76,6 +76,7 @@ for text in ("one", "two", "three"):
     run.log_artifact(str(folder / "a.txt"), name="report.txt")
 """,
         tmp_path,
+        lines=1,
     )
     assert artifact_files(found) == ["report.txt"]
     assert found.raw("artifacts/report.txt") == b"three"
