@@ -25,11 +25,19 @@ if TYPE_CHECKING:
     from gittrack.api import log_text as log_text
     from gittrack.api import log_video as log_video
     from gittrack.api import login as login
+    from gittrack.api import save as save
     from gittrack.api import track as track
+    from gittrack.api import unwatch as unwatch
     from gittrack.api import use_artifact as use_artifact
     from gittrack.api import watch as watch
     from gittrack.bundle import Artifact as Artifact
     from gittrack.errors import GittrackError as GittrackError
+    from gittrack.familiar import AlertLevel as AlertLevel
+    from gittrack.familiar import Error as Error
+    from gittrack.familiar import Settings as Settings
+    from gittrack.familiar import termerror as termerror
+    from gittrack.familiar import termlog as termlog
+    from gittrack.familiar import termwarn as termwarn
     from gittrack.mediatypes import Audio as Audio
     from gittrack.mediatypes import Histogram as Histogram
     from gittrack.mediatypes import Html as Html
@@ -50,8 +58,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ActiveRun": "gittrack.tracker",
+    "AlertLevel": "gittrack.familiar",
     "Artifact": "gittrack.bundle",
     "Audio": "gittrack.mediatypes",
+    "Error": "gittrack.familiar",
     "GittrackError": "gittrack.errors",
     "Histogram": "gittrack.mediatypes",
     "Html": "gittrack.mediatypes",
@@ -59,6 +69,7 @@ _HOMES = {
     "RecordedArtifact": "gittrack.obtained",
     "RecordedRun": "gittrack.recorded",
     "Runs": "gittrack.reading",
+    "Settings": "gittrack.familiar",
     "Table": "gittrack.mediatypes",
     "Video": "gittrack.mediatypes",
     "alert": "gittrack.api",
@@ -78,7 +89,12 @@ _HOMES = {
     "log_video": "gittrack.api",
     "login": "gittrack.api",
     "runs": "gittrack.reading",
+    "save": "gittrack.api",
+    "termerror": "gittrack.familiar",
+    "termlog": "gittrack.familiar",
+    "termwarn": "gittrack.familiar",
     "track": "gittrack.api",
+    "unwatch": "gittrack.api",
     "use_artifact": "gittrack.api",
     "watch": "gittrack.api",
 }

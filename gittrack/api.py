@@ -147,3 +147,12 @@ def login(*_: Any, **__: Any) -> bool:
 
 def watch(*_: Any, **__: Any) -> None:
     """Does nothing: gradients are not recorded. For scripts that came from W&B."""
+
+
+def unwatch(*_: Any, **__: Any) -> None:
+    """Does nothing: gradients are not recorded. For scripts that came from W&B."""
+
+
+def save(glob_str: Any = None, base_path: Any = None, **others: Any) -> list[str]:
+    """Keeps files with the current run; see `ActiveRun.save`. For scripts that came from W&B."""
+    return current().save(glob_str, base_path, **others)

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 
 from gittrack import ending, redact, system, values
 from gittrack.console import console
+from gittrack.familiar import Familiar
 from gittrack.filing import INLINE
 from gittrack.model import Goal, Run
 from gittrack.outcome import MAX_ERROR, how_it_ended
@@ -23,13 +24,12 @@ from gittrack.pins import Pin
 from gittrack.recorder import harmless, say
 from gittrack.refname import RunId
 from gittrack.repo import Repo, random_bits
-from gittrack.using import Using
 from gittrack.views import Params, Summary, as_mapping
 
 _GOALS: dict[str, Goal] = {"min": "min", "minimize": "min", "max": "max", "maximize": "max"}
 
 
-class ActiveRun(Using):
+class ActiveRun(Familiar):
     """A run that is being recorded; made by `gittrack.init()`.
 
     Safe to use from several threads. After a fork the child writes into the same run, in a journal of its own."""

@@ -251,3 +251,28 @@ def test_config_before_init_says_what_to_do(repo: GitRepo) -> None:
         "gittrack.errors.UsageError: no run is being recorded",
         "hint: call gittrack.init() first",
     ]
+
+
+def test_what_only_a_server_makes_sense_of_does_not_stop_a_script(repo: GitRepo) -> None:
+    done = repo.python(
+        """
+import gittrack as wandb
+run = wandb.init(settings=wandb.Settings(console="off"))
+open("m.pt", "w").write("m")
+open("notes.txt", "w").write("n")
+wandb.watch(None); wandb.unwatch(None); run.watch(None); run.unwatch(None)
+run.log_code("."); run.mark_preempting(); run.link_artifact("m", "registry"); wandb.termlog("hello")
+wandb.alert("slow", "it is", level=wandb.AlertLevel.WARN)
+assert run.log_model("m.pt", name="m.pt", aliases=["best"]) == ["m.pt"]
+assert wandb.save("*.txt") == ["notes.txt"]
+assert run.get_url() is None and run.project_name() is None
+try:
+    wandb.use_artifact("none:v0")
+except wandb.Error:
+    print("ended well")
+"""
+    )
+    assert done.stdout == "ended well\n"
+    assert "gittrack: hello" in done.stderr
+    found = only(repo)
+    assert set(found.yaml("artifacts.yaml")) == {"m.pt", "notes.txt"}
