@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gittrack.codec import yaml12
+from gittrack.codec.pointer import MAX_SIZE
 from gittrack.errors import DataRefused
 from gittrack.model import Artifact, Code, Metric, Omitted, State
 from gittrack.refname import Oid, is_oid
@@ -149,12 +150,13 @@ def decode_artifacts(raw: bytes) -> list[Artifact]:
     """Returns the artifacts in `artifacts.yaml`."""
     found = []
     for path, facts in yaml12.decode(raw, name="artifacts.yaml", limits=MANY).items():
-        if not isinstance(facts, Mapping) or not isinstance(facts.get("size"), int):
+        size = facts.get("size") if isinstance(facts, Mapping) else None
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_SIZE:
             raise DataRefused("cannot read 'artifacts.yaml'", cause=f"artifact '{path[:80]}' is incomplete")
         found.append(
             Artifact(
                 path=path,
-                size=facts["size"],
+                size=size,
                 sha256=str(facts.get("sha256")),
                 kind=str(facts.get("kind", "blob")),
                 name=_text(facts.get("name")),

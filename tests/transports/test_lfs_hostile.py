@@ -19,6 +19,7 @@ from tests.servers.relay import full_queue
 from tests.transports.lfsing import opened, payloads, pointer_to, source
 
 WANTED = [pointer_to(b"x")]
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture
@@ -89,15 +90,34 @@ def answering(said: object) -> Rule:
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000 + b"\r\n{}", "100 headers"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n{}", "65536"),
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 100, "announces an answer"),
+        (CHUNKED + b"2\r\n{}\r\n0\r\n" + b"X: y\r\n" * 1000, "behind its answer does not end"),
+        (b"HTTP/1.1 307 Go\r\nLocation: http://[::1/x\r\nContent-Length: 0\r\n\r\n", "no address of HTTP"),
     ],
     ids=[
         *("a page", "half of it", "deep", "a list", "packed", "gigabytes", "cut off", "another protocol", "nothing"),
-        *("many headers", "a long header", "for ever soon"),
+        *("many headers", "a long header", "for ever soon", "many lines behind it", "a place that is none"),
     ],
 )
 def test_an_answer_that_makes_no_sense_is_one_error(lfs: Lfs, server: LfsServer, answer: bytes, cause: str) -> None:
     server.rules.append(raw(answer))
     assert cause in str(failure(lfs).cause)
+
+
+def test_an_answer_in_chunks_may_be_long(lfs: Lfs, server: LfsServer) -> None:
+    parts = b"".join(b"1\r\n \r\n" for _ in range(5000))
+    server.rules.append(raw(CHUNKED + parts + b'e\r\n{"objects":[]}\r\n0\r\nX: y\r\n\r\n'))
+    assert lfs.exists(WANTED, sending=False) <= set(WANTED)  # and nothing is raised
+
+
+@pytest.mark.parametrize("word", [10**400, -(10**400), 1e308])
+def test_a_time_beyond_all_measure_is_for_long_or_over(lfs: Lfs, server: LfsServer, word: float) -> None:
+    objects = [{**each._asdict(), "oid": each.sha256, "actions": action(word)} for each in WANTED]
+    server.rules.append(answering({"objects": objects}))
+    assert lfs.exists(WANTED, sending=False) == set(WANTED)
+
+
+def action(expires: float) -> dict[str, object]:
+    return {"download": {"href": "http://127.0.0.1/x", "expires_in": expires}}
 
 
 def test_an_answer_without_an_end_is_given_up(lfs: Lfs, server: LfsServer) -> None:

@@ -153,7 +153,7 @@ def seconds_left(said: Mapping[str, Any], *, date: float) -> float:
     date: the server's clock, in Unix seconds."""
     left = said.get("expires_in")
     if isinstance(left, int | float) and not isinstance(left, bool) and left:
-        return min(max(float(left), 0.0), _MOST_SECONDS) if left == left else math.inf
+        return float(min(max(left, 0), _MOST_SECONDS)) if left == left else math.inf  # as wide as JSON has it
     text = said.get("expires_at")
     if not isinstance(text, str) or not text or text.startswith("0001-"):  # Go's word for never
         return math.inf

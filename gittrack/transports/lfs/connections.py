@@ -9,7 +9,7 @@ import http.client
 import math
 import ssl
 import time
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import urllib3
@@ -21,6 +21,7 @@ from gittrack.transports.lfs.ways import Way
 from gittrack.transports.protocol import TransportError
 
 _INTERIM = 20  # answers with 1xx before the real one
+_TRAILING = 200  # lines behind a body, or between two reads of it
 _JOINED = 1 << 16  # bytes of a body that are sent together with its headers
 
 Connections = urllib3.PoolManager | urllib3.HTTPConnectionPool
@@ -93,6 +94,25 @@ class _Lines:
         self._file.close()
 
 
+class _Body:
+    """The body of an answer in chunks, behind which stand lines that must have an end too (RFC 9112, 7.1.2)."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._lines = 0
+
+    def readline(self, *most: int) -> bytes:
+        self._lines += 1
+        if self._lines > _TRAILING:
+            raise http.client.HTTPException("what it sends behind its answer does not end")
+        line: bytes = self._file.readline(*most)
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        self._lines = 0  # a chunk is read
+        return getattr(self._file, name)
+
+
 class _Response(http.client.HTTPResponse):
     """An answer whose head has an end, and before which not endlessly many others come."""
 
@@ -100,6 +120,11 @@ class _Response(http.client.HTTPResponse):
     _interim = 0
 
     def begin(self) -> None:
+        self._begin()
+        if self.chunked and self.fp is not None:
+            self.fp = cast("Any", _Body(self.fp))
+
+    def _begin(self) -> None:
         file: Any = self.fp
         if b"\r\n\r\n" in file.peek(1):  # all of it came in one packet, as it does nearly always
             super().begin()

@@ -193,9 +193,12 @@ class Http:
                 return answer
             with answer:
                 answer.finish()
-                target = urljoin(url, answer.header("Location"))
+                target = _joined(url, answer.header("Location"))
             if not answer.header("Location") or not is_web(target):
-                raise TransportError(f"'{place(url)}' sends us elsewhere, but not to a web address")
+                raise TransportError(
+                    f"'{place(url)}' sends us elsewhere, but not to a web address",
+                    cause="its Location is no address of HTTP",
+                )
             if url.startswith("https:") and not target.startswith("https:"):
                 raise TransportError(
                     f"'{place(url)}' sends us to '{place(target)}', which is not encrypted", cause="it is not followed"
@@ -235,6 +238,14 @@ class Http:
             return found, url
         parts = urlsplit(url)
         return found, f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+
+
+def _joined(url: str, said: str) -> str:
+    """Returns where a server sends us; nothing for what is no address at all."""
+    try:
+        return urljoin(url, said)
+    except ValueError:
+        return ""
 
 
 @contextlib.contextmanager
