@@ -37,7 +37,8 @@ def listed(repo: GitRepo, *words: str) -> list[dict[str, object]]:
 
 
 def without_times(said: tuple[int, str, str]) -> tuple[int, str, str]:
-    return said[0], re.sub(r"\d+ seconds? ago", "just now", said[1]), said[2]
+    """Returns what was said, whatever the second, and as wide as it may be for that."""
+    return said[0], re.sub(" +", " ", re.sub(r"\d+ seconds? ago", "just now", said[1])), said[2]
 
 
 # Recording ----------------------------------------------------------------------------------------------------------
