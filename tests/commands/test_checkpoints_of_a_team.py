@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import gittrack
 from gittrack.commands import common
 from tests import gitcmd
 from tests.gitcmd import GitRepo
@@ -108,15 +110,26 @@ def test_the_page_about_it_runs_from_top_to_bottom(
         (tmp_path / disk).mkdir()
     for each in (repo, colleague):
         _shell(each, stores)
+    _train_with_alias(repo, "bold-ox-7", "prod")
     train(repo, "calm-heron-42")
     ask(repo, "push", "--yes")
     _shell(colleague, share)
+    assert (colleague.path / "bold-ox-7/model.pt").read_bytes() == WEIGHTS
+    assert (colleague.path / "model.pt").read_bytes() == WEIGHTS
     assert (colleague.path / "calm-heron-42/model.pt").read_bytes() == WEIGHTS
     assert (colleague.path / "models/model.pt").read_bytes() == WEIGHTS
     assert (colleague.path / "checkpoints/last.pt").read_bytes() == WEIGHTS[::-1]
     for block in (room, clean, check):
         _shell(colleague, block)
     assert here(colleague) == 2  # an hour has not passed
+
+
+def _train_with_alias(repo: GitRepo, name: str, alias: str) -> None:
+    """Records a run whose checkpoint has an alias."""
+    (repo.path / "model.pt").write_bytes(WEIGHTS)
+    with contextlib.chdir(repo.path), gittrack.init(name=name) as run:
+        run.log_artifact("model.pt", aliases=[alias])
+    (repo.path / "model.pt").unlink()
 
 
 def _blocks(tmp_path: Path) -> list[str]:
