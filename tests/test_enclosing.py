@@ -182,3 +182,10 @@ def test_a_push_of_code_brings_only_runs_whose_payloads_are_stored(
     assert published(bare_remote) == {light.id}
     ask(repo, "push")
     assert published(bare_remote) == {light.id, heavy.id}
+
+
+def test_a_bundle_says_that_it_has_no_payloads(repo: GitRepo, tmp_path: Path) -> None:
+    recording.make(repo, files=[file_of(tmp_path, 1)])
+    recording.make(repo)
+    _, _, err = attempt(repo, "push", "--bundle", str(tmp_path / "runs.bundle"))
+    assert "1 run(s) go without their artifacts: a bundle has none" in err

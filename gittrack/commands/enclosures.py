@@ -98,6 +98,13 @@ def tell_left(runs: Iterable[Run], name: str) -> None:
         output.warn(f"{left} run(s) go without their artifacts; `{again}` sends these later")
 
 
+def tell_missing(runs: Iterable[Run]) -> None:
+    """Says of runs in a bundle that their payloads are not."""
+    left = sum(1 for run in runs if run.artifact_pointers)
+    if left:
+        output.warn(f"{left} run(s) go without their artifacts: a bundle has none; whoever reads it needs their store")
+
+
 def _without(out: Outgoing, held: Mapping[RunId, GittrackError]) -> tuple[tuple[RunId, Oid], ...]:
     return tuple((run, tip) for run, tip in out.runs if run not in held)
 

@@ -213,5 +213,6 @@ def _bundle(place: Repo, file: Path, words: tuple[str, ...], *, dry_run: bool, y
     head = bundles.write(place.git, file, refs)
     if not quiet:
         output.line(f"wrote {len(out)} run(s) to {printable(str(file))}, {output.size(file.stat().st_size)}")
+        enclosures.tell_missing(runs[run] for run, _ in out.all if run in runs)
     if head.needs and not quiet:
         output.warn(f"hint: this clone is shallow, so the bundle needs commit {head.needs[0]} where it is read")
